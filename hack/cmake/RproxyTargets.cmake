@@ -3,7 +3,8 @@
 
 set(RPROXY_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    list(APPEND RPROXY_WARNINGS -Wold-style-cast)
+    # -Wrestrict: GCC 12 warns of std::string operator+ wrongly (PR 105651).
+    list(APPEND RPROXY_WARNINGS -Wold-style-cast -Wno-restrict)
 else()
     list(APPEND RPROXY_WARNINGS -Wold-style-cast -Wthread-safety)
 endif()

@@ -51,9 +51,10 @@ BANNED_WORDS_IN = ["pkg", "cmd", "docs", "README.md", "charts"]
 CITATION = re.compile(r"`[^`]*`|\"[^\"]*\"|“[^”]*”|https?://\S+")
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+# The last alternative is a character; after a digit the quote separates digits instead.
 COMMENT_OR_STRING = re.compile(
-    r'//[^\n]*|/\*.*?\*/|R"(?P<d>[^(\s]*)\(.*?\)(?P=d)"|"(?:\\.|[^"\\\n])*"||(?<![0-9a-fA-F])\'(?:\\.|[^\'\\\n])+\'',
-    re.S)
+    r'//[^\n]*|/\*.*?\*/|R"(?P<d>[^(\s]*)\(.*?\)(?P=d)"|"(?:\\.|[^"\\\n])*"'
+    r"|(?<![0-9a-fA-F])'(?:\\.|[^'\\\n])+'", re.S)
 
 
 class Library:

@@ -18,7 +18,11 @@ struct ByteSize {
     friend auto operator<=>(const ByteSize&, const ByteSize&) = default;
 };
 
-constexpr ByteSize kib(std::uint64_t n) { return ByteSize{n << 10U}; }
-constexpr ByteSize mib(std::uint64_t n) { return ByteSize{n << 20U}; }
+constexpr ByteSize kib(std::uint64_t n) {
+    return ByteSize{n << 10U};
+}
+constexpr ByteSize mib(std::uint64_t n) {
+    return ByteSize{n << 20U};
+}
 
 }  // namespace rproxy

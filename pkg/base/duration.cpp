@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 
 namespace rproxy {
@@ -20,7 +21,8 @@ constexpr double kLongestMilliseconds = 100.0 * 365 * 86'400'000;
 const Unit* match_unit(std::string_view text, const Unit* from) {
     const Unit* best = nullptr;
     for (const Unit* unit = from; unit != kUnits.data() + kUnits.size(); ++unit) {
-        if (text.starts_with(unit->name) && (best == nullptr || unit->name.size() > best->name.size())) {
+        if (text.starts_with(unit->name) &&
+            (best == nullptr || unit->name.size() > best->name.size())) {
             best = unit;
         }
     }
@@ -60,7 +62,7 @@ std::optional<Duration> parse_duration(std::string_view text) {
             return std::nullopt;
         }
     }
-    return Duration{static_cast<std::int64_t>(total + 0.5)};
+    return Duration{std::llround(total)};
 }
 
 std::string format_duration(Duration duration) {

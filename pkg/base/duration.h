@@ -10,7 +10,8 @@ namespace rproxy {
 /// Every duration of the configuration: millisecond steps.
 using Duration = std::chrono::milliseconds;
 
-/// Reads `500ms`, `5s`, `1.5s`, `1m30s`, `2h`, `1d`, or `0`. Nothing else: a bare number has no unit.
+/// Reads `500ms`, `5s`, `1.5s`, `1m30s`, `2h`, `1d`, or `0`. Nothing else: a bare number has no
+/// unit.
 std::optional<Duration> parse_duration(std::string_view text);
 /// The canonical form: largest units first, no zero parts (`1m30s`), `0s` for none.
 std::string format_duration(Duration duration);

@@ -1,9 +1,9 @@
 #include "base/endpoint.h"
 
+#include "base/strings.h"
+
 #include <algorithm>
 #include <charconv>
-
-#include "base/strings.h"
 
 namespace rproxy {
 
@@ -27,7 +27,8 @@ std::expected<std::string, std::string> parse_host(std::string_view host) {
     if (bracketed) {
         const auto address = IpAddress::parse(host.substr(1, host.size() - 2));
         if (!host.ends_with(']') || !address || address->is_v4()) {
-            return std::unexpected{"'" + std::string(host) + "' is not an IPv6 address in brackets"};
+            return std::unexpected{"'" + std::string(host) +
+                                   "' is not an IPv6 address in brackets"};
         }
         return address->to_string();
     }
@@ -37,9 +38,11 @@ std::expected<std::string, std::string> parse_host(std::string_view host) {
     if (const auto address = IpAddress::parse(host)) {
         return address->to_string();
     }
-    const bool numeric = !host.empty() && host.find_first_not_of("0123456789.") == std::string_view::npos;
+    const bool numeric =
+        !host.empty() && host.find_first_not_of("0123456789.") == std::string_view::npos;
     if (numeric || !is_dns_name(host)) {
-        return std::unexpected{"'" + std::string(host) + "' is neither an IP address nor a DNS name"};
+        return std::unexpected{"'" + std::string(host) +
+                               "' is neither an IP address nor a DNS name"};
     }
     return to_lower(host);
 }
@@ -75,14 +78,15 @@ std::expected<Endpoint, std::string> Endpoint::parse(std::string_view text, bool
     if (text.starts_with("unix:")) {
         endpoint.path = text.substr(5);
         if (!endpoint.path.starts_with('/') || endpoint.path.size() > kLongestUnixPath) {
-            return std::unexpected{
-                std::string("a unix socket needs an absolute path of at most 107 bytes: unix:/path")};
+            return std::unexpected{std::string(
+                "a unix socket needs an absolute path of at most 107 bytes: unix:/path")};
         }
         return endpoint;
     }
     const auto colon = text.rfind(':');
     if (colon == std::string_view::npos || text.ends_with(']')) {
-        return std::unexpected{"'" + std::string(text) + "' has no port: host:port, [v6]:port or unix:/path"};
+        return std::unexpected{"'" + std::string(text) +
+                               "' has no port: host:port, [v6]:port or unix:/path"};
     }
     const auto host = parse_host(text.substr(0, colon));
     if (!host) {
@@ -97,7 +101,9 @@ std::expected<Endpoint, std::string> Endpoint::parse(std::string_view text, bool
     return endpoint;
 }
 
-std::optional<IpAddress> Endpoint::ip() const { return IpAddress::parse(host); }
+std::optional<IpAddress> Endpoint::ip() const {
+    return IpAddress::parse(host);
+}
 
 std::string Endpoint::to_string() const {
     if (is_unix()) {

@@ -1,13 +1,13 @@
 #pragma once
 
+#include "base/ip_address.h"
+
 #include <compare>
 #include <cstdint>
 #include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include "base/ip_address.h"
 
 namespace rproxy {
 
@@ -17,8 +17,8 @@ struct Endpoint {
     std::uint16_t port{0};  ///< 0 for unix sockets; otherwise 1 to 65535 (0 too where asked for).
     std::string path;       ///< Of a unix socket; then host is empty.
 
-    /// Parses `text`; on failure a sentence saying what is wrong, for an issue of the configuration.
-    /// `allow_port_zero` is for listeners of tests.
+    /// Parses `text`; on failure a sentence saying what is wrong, for an issue of the
+    /// configuration. `allow_port_zero` is for listeners of tests.
     static std::expected<Endpoint, std::string> parse(std::string_view text,
                                                       bool allow_port_zero = false);
     bool is_unix() const { return !path.empty(); }

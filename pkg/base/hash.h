@@ -5,8 +5,8 @@
 
 namespace rproxy {
 
-/// FNV-1a with a final avalanche (the MurmurHash3 finaliser). The same on every machine and in every
-/// release: replicas must make the same hash choices. Not against adversaries.
+/// FNV-1a with a final avalanche (the MurmurHash3 finaliser). The same on every machine and in
+/// every release: replicas must make the same hash choices. Not against adversaries.
 constexpr std::uint64_t stable_hash(std::string_view bytes, std::uint64_t seed = 0) {
     std::uint64_t h = 0xcbf29ce484222325U ^ seed;
     for (const char c : bytes) {

@@ -1,11 +1,11 @@
 #include "base/ip_address.h"
 
+#include "base/hash.h"
+
 #include <arpa/inet.h>
 
 #include <algorithm>
 #include <charconv>
-
-#include "base/hash.h"
 
 namespace rproxy {
 
@@ -116,6 +116,8 @@ bool Cidr::contains(const IpAddress& address) const {
     return (address.bytes()[whole] & mask) == (network.bytes()[whole] & mask);
 }
 
-std::string Cidr::to_string() const { return network.to_string() + "/" + std::to_string(prefix); }
+std::string Cidr::to_string() const {
+    return network.to_string() + "/" + std::to_string(prefix);
+}
 
 }  // namespace rproxy

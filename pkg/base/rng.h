@@ -15,8 +15,8 @@ public:
     virtual std::uint64_t next() = 0;
 
     /// Uniform in [0, bound); 0 if bound is 0. Multiply-shift (Lemire, "Fast Random Integer
-    /// Generation in an Interval", 2019) without the rejection step: the bias is below 2^-32 for the
-    /// bounds used here.
+    /// Generation in an Interval", 2019) without the rejection step: the bias is below 2^-32 for
+    /// the bounds used here.
     std::uint32_t below(std::uint32_t bound) {
         return static_cast<std::uint32_t>(((next() >> 32U) * bound) >> 32U);
     }

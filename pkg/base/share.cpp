@@ -22,8 +22,8 @@ std::optional<Share> Share::parse(std::string_view text) {
 std::string Share::to_string() const {
     std::array<char, 32> buffer{};
     // Six significant digits hide the noise of the division by 100 (12.5% stays 12.5%).
-    const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), fraction * 100.0,
-                                      std::chars_format::general, 6);
+    const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(),
+                                      fraction * 100.0, std::chars_format::general, 6);
     return std::string(buffer.data(), result.ptr) + "%";
 }
 

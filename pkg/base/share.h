@@ -17,6 +17,8 @@ struct Share {
     friend auto operator<=>(const Share&, const Share&) = default;
 };
 
-constexpr Share percent(double value) { return Share{value / 100.0}; }
+constexpr Share percent(double value) {
+    return Share{value / 100.0};
+}
 
 }  // namespace rproxy

@@ -1,7 +1,8 @@
 #pragma once
 
-/// Names for clang's thread safety analysis (https://clang.llvm.org/docs/ThreadSafetyAnalysis.html);
-/// nothing under GCC. The only macros of the project.
+/// Names for clang's thread safety analysis
+/// (https://clang.llvm.org/docs/ThreadSafetyAnalysis.html); nothing under GCC. The only macros of
+/// the project.
 #if defined(__clang__)
 #define RPROXY_ATTRIBUTE(x) __attribute__((x))
 #else

@@ -1,5 +1,9 @@
 #pragma once
 
+#include "balancing/method.h"
+#include "base/clock.h"
+#include "base/rng.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -8,26 +12,22 @@
 #include <optional>
 #include <span>
 
-#include "balancing/method.h"
-#include "base/clock.h"
-#include "base/rng.h"
-
 namespace rproxy::balancing {
 
 /// What the workers know of one backend's load, shared by all of them: relaxed atomics, no lock.
 /// Owned by the backend's shared state (pkg/backends); outlives every Policy that refers to it.
 struct Load {
-    std::atomic<std::uint32_t> in_flight{0};   ///< Requests assigned and not finished.
-    std::atomic<std::uint64_t> ewma_ns{0};     ///< peak_ewma's estimate; 0: nothing seen yet.
-    std::atomic<std::int64_t> ewma_at_ns{0};   ///< Monotonic time of that estimate.
+    std::atomic<std::uint32_t> in_flight{0};  ///< Requests assigned and not finished.
+    std::atomic<std::uint64_t> ewma_ns{0};    ///< peak_ewma's estimate; 0: nothing seen yet.
+    std::atomic<std::int64_t> ewma_at_ns{0};  ///< Monotonic time of that estimate.
 };
 
 /// One configured backend of a pool, at a fixed index ("slot") for as long as the configuration is.
 struct Member {
-    std::uint64_t id_hash{0};   ///< Of its address: the same in every replica and after a reload.
-    std::uint32_t weight{1};    ///< After slow start; 0 is never picked.
-    bool eligible{true};        ///< Up, not ejected, not draining, not disabled.
-    Load* load{nullptr};        ///< Never null.
+    std::uint64_t id_hash{0};  ///< Of its address: the same in every replica and after a reload.
+    std::uint32_t weight{1};   ///< After slow start; 0 is never picked.
+    bool eligible{true};       ///< Up, not ejected, not draining, not disabled.
+    Load* load{nullptr};       ///< Never null.
 };
 
 /// Slots that this request must not get: tried before, or full. Small and on the stack.
@@ -50,6 +50,7 @@ public:
         }
         return false;
     }
+    std::span<const std::uint32_t> slots() const { return {slots_.data(), size_}; }
     bool empty() const { return size_ == 0; }
     std::size_t size() const { return size_; }
     void clear() { size_ = 0; }
@@ -61,9 +62,9 @@ private:
 
 /// The facts of one choice.
 struct Pick {
-    std::uint64_t hash;         ///< Of the client address or of what `hash_on` names.
+    std::uint64_t hash;  ///< Of the client address or of what `hash_on` names.
     MonotonicTime now;
-    Rng& rng;                   ///< The calling worker's.
+    Rng& rng;  ///< The calling worker's.
     const Excluded& excluded;
 };
 
@@ -85,12 +86,24 @@ public:
     virtual void load_changed(std::uint32_t slot) const { static_cast<void>(slot); }
     /// Members that pick() chooses from: eligible with weight above 0.
     virtual std::size_t eligible() const = 0;
+    /// Whether `slot` is one of them; false for a slot that does not exist.
+    virtual bool offers(std::uint32_t slot) const = 0;
+
+protected:
+    Policy() = default;
+    Policy(const Policy&) = default;
+    Policy& operator=(const Policy&) = default;
 };
 
 /// Builds the policy of `method`. `cursor` and every `Member::load` must outlive it; `members` is
 /// copied as needed. Never null; with no eligible member it picks nothing.
 std::unique_ptr<const Policy> make_policy(Method method, std::span<const Member> members,
                                           Cursor& cursor);
+
+/// `slot` for as long as `fallback` offers it and it is not excluded, else what `fallback` picks:
+/// one choice for everybody, as selection by interval makes it. Wrap each rebuilt policy again.
+std::unique_ptr<const Policy> make_pinned(std::uint32_t slot,
+                                          std::unique_ptr<const Policy> fallback);
 
 /// Feeds one observed response time into the estimate that peak_ewma uses: jumps up at once, decays
 /// with time (Finagle's "peak EWMA"). Relaxed; races lose a sample at worst. Any thread.

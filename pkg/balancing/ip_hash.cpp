@@ -1,0 +1,44 @@
+#include "balancing/maglev.h"
+#include "balancing/methods.h"
+#include "balancing/weighted_members.h"
+
+namespace rproxy::balancing {
+
+namespace {
+
+class IpHash final : public MemberPolicy {
+public:
+    explicit IpHash(std::span<const Member> members) : MemberPolicy(members), table_(members) {}
+
+    std::optional<std::uint32_t> pick(const Pick& pick) const override {
+        if (members().empty()) {
+            return std::nullopt;
+        }
+        for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+            const std::uint32_t slot = table_.choice(pick.hash, attempt);
+            if (members().offers(slot) && !pick.excluded.contains(slot)) {
+                return slot;
+            }
+        }
+        // Nearly everybody is away.
+        const WeightedMembers::Gaps gaps(members(), pick.excluded);
+        if (gaps.remaining_weight() == 0) {
+            return std::nullopt;
+        }
+        return members()[members().owner(pick.hash % gaps.remaining_weight(), gaps)].slot;
+    }
+
+private:
+    /// With half of the members away, one client in 2^32 gets past these.
+    static constexpr unsigned kAttempts = 32;
+
+    MaglevTable table_;
+};
+
+}  // namespace
+
+std::unique_ptr<const Policy> make_ip_hash(std::span<const Member> members) {
+    return std::make_unique<IpHash>(members);
+}
+
+}  // namespace rproxy::balancing

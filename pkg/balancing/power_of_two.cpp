@@ -1,0 +1,41 @@
+#include "balancing/methods.h"
+#include "balancing/weighted_members.h"
+
+namespace rproxy::balancing {
+
+namespace {
+
+class PowerOfTwo final : public MemberPolicy {
+public:
+    explicit PowerOfTwo(std::span<const Member> members) : MemberPolicy(members) {}
+
+    std::optional<std::uint32_t> pick(const Pick& pick) const override {
+        WeightedMembers::Gaps gaps(members(), pick.excluded);
+        const auto first = members().draw(pick.rng, gaps);
+        if (!first) {
+            return std::nullopt;
+        }
+        gaps.add(*first);
+        const auto second = members().draw(pick.rng, gaps);
+        if (second && is_less_loaded(members()[*second], members()[*first])) {
+            return members()[*second].slot;
+        }
+        return members()[*first].slot;
+    }
+
+private:
+    /// (in_flight + 1) / weight of `a` is below that of `b`; multiplied out, so it is exact.
+    static bool is_less_loaded(const WeightedMembers::Entry& a, const WeightedMembers::Entry& b) {
+        const std::uint64_t a_load = a.load->in_flight.load(std::memory_order_relaxed);
+        const std::uint64_t b_load = b.load->in_flight.load(std::memory_order_relaxed);
+        return (a_load + 1) * b.weight < (b_load + 1) * a.weight;
+    }
+};
+
+}  // namespace
+
+std::unique_ptr<const Policy> make_power_of_two(std::span<const Member> members) {
+    return std::make_unique<PowerOfTwo>(members);
+}
+
+}  // namespace rproxy::balancing

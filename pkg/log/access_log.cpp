@@ -22,6 +22,8 @@ namespace rproxy::log {
 
 namespace {
 
+using namespace std::chrono_literals;
+
 constexpr std::size_t kFixedPartOfLine = 1024;  ///< Field names, numbers, time.
 constexpr std::size_t kShortFields = 10;
 static_assert(kFixedPartOfLine +
@@ -282,10 +284,12 @@ bool AccessLog::write_pending() {
     while (pending_at_ < pending_.size()) {
         const auto rest = std::span(pending_).subspan(pending_at_);
         pollfd ready{.fd = options_.fd, .events = POLLOUT, .revents = 0};
-        const auto patience = std::min<MonotonicTime::duration>(
-            stop_by_ - std::chrono::steady_clock::now(), options_.flush_interval);
-        const auto patience_ms = std::chrono::ceil<std::chrono::milliseconds>(patience).count();
-        if (::poll(&ready, 1, static_cast<int>(std::max<std::int64_t>(patience_ms, 0))) == 0) {
+        // The last time there is no next one, so a slow reader gets all that is left of it.
+        const auto patience = stop_by_ == MonotonicTime::max()
+                                  ? options_.flush_interval
+                                  : std::chrono::ceil<std::chrono::milliseconds>(
+                                        stop_by_ - std::chrono::steady_clock::now());
+        if (::poll(&ready, 1, static_cast<int>(std::max(patience, 0ms).count())) == 0) {
             return false;
         }
         const auto written = ::write(options_.fd, rest.data(), std::min(rest.size(), piece_));

@@ -10,7 +10,7 @@ namespace {
 
 /// Up to here reading every count is as fast as the tree, and updates cost nothing
 /// (docs/balancing.md has the measurement).
-constexpr std::size_t kScanLimit = 32;
+constexpr std::size_t kScanLimit = 64;
 
 /// A few members: reads them all.
 class ScannedLeastConnections final : public MemberPolicy {

@@ -37,6 +37,8 @@ public:
     ~Exposition();
     Exposition(const Exposition&) = delete;
     Exposition& operator=(const Exposition&) = delete;
+    Exposition(Exposition&&) = delete;
+    Exposition& operator=(Exposition&&) = delete;
 
     void add(Family family, LabelValues labels, double value);
     void add(Family family, LabelValues labels, const Counter& counter);

@@ -38,28 +38,41 @@ void append_integer(std::string& out, std::int64_t value) {
     out.append(text.data(), end);
 }
 
-/// The length of the UTF-8 sequence that `text` begins with (Unicode table 3-7), 0 if it is none.
+/// What may follow a first byte of `first` to `last` (Unicode, table 3-7); a third and fourth byte
+/// are always 80 to BF.
+struct Utf8Row {
+    unsigned first;
+    unsigned last;
+    std::size_t length;
+    unsigned second_first;
+    unsigned second_last;
+};
+constexpr auto kUtf8Rows = std::to_array<Utf8Row>({{0xC2, 0xDF, 2, 0x80, 0xBF},
+                                                   {0xE0, 0xE0, 3, 0xA0, 0xBF},
+                                                   {0xE1, 0xEC, 3, 0x80, 0xBF},
+                                                   {0xED, 0xED, 3, 0x80, 0x9F},
+                                                   {0xEE, 0xEF, 3, 0x80, 0xBF},
+                                                   {0xF0, 0xF0, 4, 0x90, 0xBF},
+                                                   {0xF1, 0xF3, 4, 0x80, 0xBF},
+                                                   {0xF4, 0xF4, 4, 0x80, 0x8F}});
+
+/// The length of the UTF-8 sequence that `text`, not empty, begins with; 0 if it is none.
 std::size_t utf8_length(std::string_view text) {
     const auto byte = [&](std::size_t i) {
         return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
     };
-    const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0U) == 0x80U; };
-    const auto first = byte(0);
-    if (first < 0x80) {
+    if (byte(0) < 0x80) {
         return 1;
     }
-    if (first >= 0xC2 && first <= 0xDF) {
-        return continues(1) ? 2 : 0;
-    }
-    if (first >= 0xE0 && first <= 0xEF) {
-        const bool overlong = first == 0xE0 && byte(1) < 0xA0;
-        const bool surrogate = first == 0xED && byte(1) > 0x9F;
-        return !overlong && !surrogate && continues(1) && continues(2) ? 3 : 0;
-    }
-    if (first >= 0xF0 && first <= 0xF4) {
-        const bool overlong = first == 0xF0 && byte(1) < 0x90;
-        const bool too_great = first == 0xF4 && byte(1) > 0x8F;
-        return !overlong && !too_great && continues(1) && continues(2) && continues(3) ? 4 : 0;
+    for (const auto& row : kUtf8Rows) {
+        if (byte(0) < row.first || byte(0) > row.last) {
+            continue;
+        }
+        bool valid = byte(1) >= row.second_first && byte(1) <= row.second_last;
+        for (std::size_t i = 2; i < row.length; ++i) {
+            valid = valid && (byte(i) & 0xC0U) == 0x80U;
+        }
+        return valid ? row.length : 0;
     }
     return 0;
 }
@@ -126,7 +139,7 @@ void append_number(std::string& out, double value) {
         out += "NaN";
     } else if (std::isinf(value)) {
         out += value > 0 ? "+Inf" : "-Inf";
-    } else if (value == std::trunc(value) && std::abs(value) < kLargestExactInteger) {
+    } else if (value == std::trunc(value) && std::abs(value) <= kLargestExactInteger) {
         append_integer(out, static_cast<std::int64_t>(value));
     } else {
         std::array<char, 32> text{};

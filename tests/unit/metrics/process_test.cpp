@@ -23,6 +23,8 @@ public:
     }
     Folder(const Folder&) = delete;
     Folder& operator=(const Folder&) = delete;
+    Folder(Folder&&) = delete;
+    Folder& operator=(Folder&&) = delete;
 
     void write(const std::string& name, const std::string& text) {
         std::filesystem::create_directories((path_ / name).parent_path());
@@ -58,7 +60,7 @@ TEST(ProcessStats, AreReadPastAProgramNameWithSpacesAndParentheses) {
 }
 
 TEST(ProcessStats, AreAbsentWhereTheKernelDoesNotTell) {
-    Folder proc;
+    const Folder proc;
     const auto stats = read_process_stats(proc.path());
     EXPECT_FALSE(stats.cpu_seconds || stats.start_time_seconds || stats.resident_bytes ||
                  stats.virtual_bytes || stats.open_fds || stats.max_fds);

@@ -5,6 +5,9 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
+# GoogleTest then prints failures only.
+export GTEST_BRIEF=${GTEST_BRIEF:-1}
+
 hack/install-deps.sh --test
 hack/build.sh debug
 # The seed corpora of the fuzz targets are replayed by ctest entries too (tests/fuzz).

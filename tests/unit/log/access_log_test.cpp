@@ -167,7 +167,7 @@ TEST(AccessLog, ChangesFormatLive) {
 
 TEST(AccessLog, KeepsEveryLineOfSeveralWorkersInTheirOrder) {
     constexpr std::size_t kWorkers = 3;
-    constexpr std::uint64_t kEach = 20'000;
+    constexpr std::uint64_t kEach = 5'000;
     Pipe pipe;
     std::string text;
     std::uint64_t dropped = 0;

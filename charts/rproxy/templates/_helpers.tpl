@@ -92,7 +92,23 @@ no values is a working proxy that answers 503 no_backends.
 {{- if not (or (hasKey $config "backends") (hasKey $config "pools")) }}
 {{- $_ := set $config "backends" list }}
 {{- end }}
+{{- include "rproxy.restoreOn" $config }}
+{{- range $config.pools }}
+{{- include "rproxy.restoreOn" . }}
+{{- end }}
 {{- toYaml $config }}
+{{- end }}
+
+{{/*
+Helm reads values as YAML 1.1, where an unquoted `on` is the boolean true: `retry: {on: […]}` arrives
+as the key "true". Changes the map it is given.
+*/}}
+{{- define "rproxy.restoreOn" -}}
+{{- $retry := get . "retry" }}
+{{- if and (kindIs "map" $retry) (hasKey $retry "true") }}
+{{- $_ := set $retry "on" (get $retry "true") }}
+{{- $_ := unset $retry "true" }}
+{{- end }}
 {{- end }}
 
 {{/*
@@ -186,7 +202,7 @@ exec:
 
 {{- define "rproxy.container" -}}
 {{- $root := .root }}
-{{- with $root.Values }}
+{{- with $root.Values -}}
 name: rproxy
 image: {{ include "rproxy.image" $root }}
 imagePullPolicy: {{ .image.pullPolicy }}
@@ -244,7 +260,7 @@ readinessProbe:
 livenessProbe:
   {{- include "rproxy.probe" (dict "root" $root "verb" "live" "probe" .probes.liveness) | nindent 2 }}
 {{- end }}
-{{- if .preStop.enabled }}
+{{- if $.preStop }}
 lifecycle:
   preStop:
     exec:
@@ -267,7 +283,9 @@ volumeMounts:
     mountPath: /etc/rproxy-admin
     readOnly: true
   {{- end }}
-  {{- include "rproxy.tlsMounts" $root | nindent 2 }}
+  {{- with include "rproxy.tlsMounts" $root | trim }}
+  {{- . | nindent 2 }}
+  {{- end }}
   {{- with .extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -309,7 +327,9 @@ by the proxy alone; a sidecar cannot set the pod's fsGroup and needs 0444 (292).
     secretName: {{ . }}
     defaultMode: {{ $.secretMode }}
 {{- end }}
-{{- include "rproxy.tlsVolumes" (dict "root" .root "mode" .secretMode) }}
+{{- with include "rproxy.tlsVolumes" (dict "root" .root "mode" .secretMode) | trim }}
+{{ . }}
+{{- end }}
 {{- with .root.Values.extraVolumes }}
 {{ toYaml . }}
 {{- end }}

@@ -3,7 +3,8 @@
 // The path says what to answer: /512 (bytes), /16k and /1m (KiB, MiB), /post (reads the body),
 // /status/NNN (an error with a short body). Every answer is built once and sent from memory.
 // Connections stay open; pipelined requests are answered in order. With --delay-ms each answer
-// leaves that much later: a slow backend.
+// leaves that much later: a slow backend. On --collector-port it takes whatever comes and throws
+// it away: where an access log goes.
 
 #include "arguments.h"
 #include "sockets.h"
@@ -14,6 +15,7 @@
 #include <charconv>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -23,6 +25,8 @@ namespace rproxy::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kDiscardAtOnce = 1U << 20U;
 
 /// Every answer that was asked for so far, by path; they live as long as the program.
 class Answers {
@@ -105,6 +109,11 @@ public:
         }
     }
 
+    void collect_on(std::uint16_t port) {
+        collector_ = listen_on(port);
+        epoll_.add(collector_, EPOLLIN, &collector_);
+    }
+
     [[noreturn]] void run() {
         for (;;) {
             for (const auto& event : epoll_.wait(until_next_answer())) {
@@ -126,7 +135,12 @@ private:
         const auto is_this = [&](const auto& listener) { return listener.get() == event.data.ptr; };
         const auto listener = std::ranges::find_if(listeners_, is_this);
         if (listener != listeners_.end()) {
-            accept_all(**listener);
+            accept_all(**listener, 0);
+            return;
+        }
+        if (event.data.ptr == &collector_) {
+            // One body that never ends: read() throws it away.
+            accept_all(collector_, std::numeric_limits<std::size_t>::max());
             return;
         }
         auto& connection = *static_cast<Connection*>(event.data.ptr);
@@ -138,10 +152,11 @@ private:
         }
     }
 
-    void accept_all(const Descriptor& listener) {
+    void accept_all(const Descriptor& listener, std::size_t body) {
         while (auto socket = accept_from(listener)) {
             auto connection = std::make_shared<Connection>();
             connection->socket = std::move(*socket);
+            connection->body_left = body;
             epoll_.add(connection->socket, EPOLLIN, connection.get());
             const auto slot = static_cast<std::size_t>(connection->socket.get());
             if (connections_.size() <= slot) {
@@ -153,7 +168,8 @@ private:
 
     void read(Connection& connection) {
         if (connection.body_left > 0) {
-            const auto thrown = discard(connection.socket, connection.body_left);
+            const auto thrown =
+                discard(connection.socket, std::min(connection.body_left, kDiscardAtOnce));
             if (thrown.how == Transfer::Closed) {
                 close(connection);
             } else if (thrown.bytes > 0) {
@@ -270,6 +286,7 @@ private:
 
     std::chrono::milliseconds delay_;
     Epoll epoll_;
+    Descriptor collector_;
     Answers answers_;
     std::vector<std::unique_ptr<Descriptor>> listeners_;
     std::vector<std::shared_ptr<Connection>> connections_;  ///< By descriptor.
@@ -282,8 +299,12 @@ private:
 }  // namespace rproxy::bench
 
 int main(int argc, char** argv) {
-    const rproxy::bench::Arguments arguments(argc, argv, {"ports", "delay-ms"});
+    const rproxy::bench::Arguments arguments(argc, argv, {"ports", "delay-ms", "collector-port"});
     rproxy::bench::prepare_process();
     const std::chrono::milliseconds delay{arguments.number("delay-ms", 0)};
-    std::make_unique<rproxy::bench::Backend>(arguments.ports("ports"), delay)->run();
+    const auto backend = std::make_unique<rproxy::bench::Backend>(arguments.ports("ports"), delay);
+    if (arguments.has("collector-port")) {
+        backend->collect_on(arguments.ports("collector-port").front());
+    }
+    backend->run();
 }

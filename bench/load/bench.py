@@ -16,7 +16,7 @@ from pathlib import Path
 import chart
 import report
 from processes import Processes, cpu_of, free_ports, memory_of, wait_until_answers
-from proxies import Launcher, find, version
+from proxies import Backends, Launcher, find, version
 from scenarios import EVERYBODY, SCENARIOS
 
 HERE = Path(__file__).resolve().parent
@@ -55,7 +55,8 @@ class Bench:
         self.processes = processes
         self.cores = Cores.choose()
         self.programs = Path(options.programs)
-        self.launcher = Launcher(processes, self.programs, options.rproxy, directory)
+        self.launcher = Launcher(processes, self.programs, options.rproxy, directory,
+                                 options.lean)
         self.rate = None
 
     def run(self, scenario):
@@ -67,12 +68,13 @@ class Bench:
         if measure:
             self.interleave(names, lambda name: records[name].append(measure(scenario, name)))
             return records
-        ports = free_ports(4 + 2 * len(names))
-        backend = self.start_backend(ports[:4])
+        ports = free_ports(5 + 2 * len(names))
+        backends = Backends(ports[:4], ports[4])
+        backend = self.start_backend(backends)
         started = {}
         for i, name in enumerate(names):
-            mine = ports[4 + 2 * i:6 + 2 * i]
-            started[name] = self.launcher.start(name, mine, ports[:4], scenario.setup,
+            mine = ports[5 + 2 * i:7 + 2 * i]
+            started[name] = self.launcher.start(name, mine, backends, scenario.setup,
                                                 self.cores.of_proxy(scenario.setup))
         for proxy in started.values():
             self.client(scenario, proxy.port, WARM_UP_SECONDS)
@@ -91,11 +93,12 @@ class Bench:
                 measure(name)
                 self.launcher.forget_logs()
 
-    def start_backend(self, ports, delay_ms=0):
-        process = self.processes.start(
-            [self.programs / "bench_backend", "--ports", ",".join(map(str, ports)),
-             "--delay-ms", delay_ms], self.cores.backend, log=sys.stderr)
-        wait_until_answers(ports[0], process, "bench_backend")
+    def start_backend(self, backends, delay_ms=0):
+        argv = [self.programs / "bench_backend", "--ports", ",".join(map(str, backends.ports)),
+                "--delay-ms", delay_ms]
+        argv += ["--collector-port", backends.collector] if backends.collector else []
+        process = self.processes.start(argv, self.cores.backend, log=sys.stderr)
+        wait_until_answers(backends.ports[0], process, "bench_backend")
         return process
 
     def uses_wrk(self, scenario):
@@ -160,8 +163,9 @@ class Bench:
     def measure_idle(self, scenario, name):
         """Memory of a fresh proxy without and with connections that have had one answer."""
         ports = free_ports(6)
-        backend = self.start_backend(ports[:4])
-        proxy = self.launcher.start(name, ports[4:], ports[:4], scenario.setup, self.cores.one)
+        backends = Backends(ports[:4])
+        backend = self.start_backend(backends)
+        proxy = self.launcher.start(name, ports[4:], backends, scenario.setup, self.cores.one)
         self.client(SCENARIOS[0], proxy.port, WARM_UP_SECONDS)
         time.sleep(SETTLE_SECONDS)
         before = memory_of(proxy.process.pid)
@@ -185,19 +189,22 @@ class Bench:
     def measure_failure(self, scenario, name):
         """Four backends; one is slow from the start, another is killed after a third of the time."""
         ports = free_ports(6)
-        backends = [self.start_backend([port], SLOW_BACKEND_MS if i == 0 else 0)
+        backends = [self.start_backend(Backends([port]), SLOW_BACKEND_MS if i == 0 else 0)
                     for i, port in enumerate(ports[:4])]
-        proxy = self.launcher.start(name, ports[4:], ports[:4], scenario.setup, self.cores.one)
+        proxy = self.launcher.start(name, ports[4:], Backends(ports[:4]), scenario.setup,
+                                    self.cores.one)
         seconds = max(self.options.seconds, 6)
         before = cpu_of(proxy.process.pid)
         client = self.processes.start(
-            self.client_argv(scenario, proxy.port, seconds, FAILURE_RATE), self.cores.client,
-            stdout=subprocess.PIPE, log=sys.stderr)
+            self.client_argv(scenario, proxy.port, seconds, FAILURE_RATE)
+            + ["--slow-ms", SLOW_BACKEND_MS // 2],
+            self.cores.client, stdout=subprocess.PIPE, log=sys.stderr)
         time.sleep(seconds / 3)
         backends[1].kill()
         record = json.loads(client.communicate(timeout=seconds + 30)[0])
         used = cpu_of(proxy.process.pid) - before
         record["failed"] = record["failures"] + record["unfinished"] + record["status_5xx"]
+        record["slow_share"] = record["slow"] / record["requests"]
         record["cpu_us"] = used.total_ns / 1e3 / record["requests"]
         for process in [client, proxy.process] + backends:
             self.processes.stop(process)
@@ -228,6 +235,8 @@ def parse_options(argv):
                         help="of the closed-loop scenarios")
     parser.add_argument("--rproxy", metavar="PATH", help="the binary to measure")
     parser.add_argument("--programs", required=True, help="where bench_* are (run.sh sets it)")
+    parser.add_argument("--lean", action="store_true",
+                        help="nginx and haproxy without what rproxy does and they need not do")
     parser.add_argument("--output", default="out/bench", metavar="DIR")
     parser.add_argument("--list", action="store_true", help="print the scenarios and stop")
     options = parser.parse_args(argv)
@@ -241,7 +250,7 @@ def parse_options(argv):
     options.scenarios = [scenario for scenario in SCENARIOS if scenario.name in chosen]
     if "rproxy" in options.proxies and not options.list:
         if not options.rproxy or not os.access(options.rproxy, os.X_OK):
-            parser.error("no rproxy binary; build it, give --rproxy PATH, or leave it out of --proxies")
+            parser.error("no rproxy binary: give --rproxy PATH or leave it out of --proxies")
     return options
 
 
@@ -251,11 +260,13 @@ def main(argv):
         for scenario in options.scenarios:
             print(f"{scenario.name:16}{scenario.title}")
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Both unwind, so that everything that was started is ended.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     output = Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     results = {"machine": machine(), "rounds": options.rounds, "seconds": options.seconds,
-               "generator": options.generator,
+               "generator": options.generator, "lean": options.lean,
                "versions": {name: version(name, options.rproxy) for name in options.proxies},
                "scenarios": []}
     with tempfile.TemporaryDirectory(prefix="rproxy-bench.") as directory:
@@ -286,7 +297,5 @@ def main(argv):
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit(130)
     except RuntimeError as error:
         sys.exit(f"bench: {error}")

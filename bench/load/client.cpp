@@ -154,6 +154,7 @@ struct Totals {
     std::uint64_t failures{0};  ///< Requests whose connection ended before the answer did.
     std::uint64_t reopened{0};  ///< Idle connections that the server closed.
     std::uint64_t bytes{0};
+    std::uint64_t slow{0};  ///< Answers that took longer than --slow-ms.
 };
 
 class Client {
@@ -162,6 +163,7 @@ public:
         : requests_(arguments),
           port_(arguments.ports("port").front()),
           new_connection_(arguments.has("new-connection")),
+          slow_(arguments.number("slow-ms", 1000)),
           connections_(arguments.number("connections", 64)) {}
 
     /// Opens the connections and sends each one request, one after the other.
@@ -222,13 +224,14 @@ public:
         std::printf(
             "{\"requests\":%llu,\"seconds\":%.4f,\"ok\":%llu,\"status_4xx\":%llu,"
             "\"status_5xx\":%llu,\"failures\":%llu,\"unfinished\":%llu,\"reopened\":%llu,"
-            "\"bytes\":%llu,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_us\":%.1f,"
+            "\"bytes\":%llu,\"slow\":%llu,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_"
+            "us\":%.1f,"
             "\"max_us\":%.1f}\n",
             number(totals_.answers), static_cast<double>(elapsed.count()) / 1e9,
             number(totals_.by_class[2]), number(totals_.by_class[4]), number(totals_.by_class[5]),
             number(totals_.failures), number(static_cast<std::uint64_t>(busy) + waiting_.size()),
-            number(totals_.reopened), number(totals_.bytes), us(0.5), us(0.9), us(0.99), us(0.999),
-            us(1));
+            number(totals_.reopened), number(totals_.bytes), number(totals_.slow), us(0.5), us(0.9),
+            us(0.99), us(0.999), us(1));
     }
 
 private:
@@ -347,7 +350,9 @@ private:
         if (connection.body_left > 0) {
             return;
         }
-        latency_.record(Clock::now() - connection.asked);
+        const auto took = Clock::now() - connection.asked;
+        latency_.record(took);
+        totals_.slow += took > slow_ ? 1 : 0;
         ++totals_.answers;
         connection.busy = false;
         connection.in_body = false;
@@ -372,6 +377,7 @@ private:
     Requests requests_;
     std::uint16_t port_;
     bool new_connection_;
+    std::chrono::milliseconds slow_;
     Epoll epoll_;
     std::vector<Connection> connections_;
     std::deque<Connection*> idle_;
@@ -415,7 +421,7 @@ int main(int argc, char** argv) {
     const rproxy::bench::Arguments arguments(
         argc, argv,
         {"port", "connections", "seconds", "rate", "even", "paths", "body-bytes", "headers",
-         "new-connection", "hold"});
+         "new-connection", "slow-ms", "hold"});
     rproxy::bench::prepare_process();
     return rproxy::bench::run(arguments);
 }

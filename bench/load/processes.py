@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1
+WANTED_DESCRIPTORS = 20_000   # 5,000 clients, and what HAProxy reserves for its maxconn
 LIBC = ctypes.CDLL(None)
 
 
@@ -88,6 +89,17 @@ def memory_of(pid):
     return memory
 
 
+def raise_descriptor_limit():
+    """As high as we may, and at least WANTED_DESCRIPTORS where we are root."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    for limit in (max(hard, WANTED_DESCRIPTORS), hard):
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+            return
+        except (ValueError, PermissionError):
+            continue
+
+
 def free_ports(count):
     """Ports that nobody listens on now, below the range that clients are given theirs from."""
     lowest_dynamic = int(read("/proc/sys/net/ipv4/ip_local_port_range").split()[0])
@@ -122,8 +134,7 @@ class Processes:
             # A benchmark that is killed outright leaves nothing behind.
             LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
             os.sched_setaffinity(0, cores)
-            hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            raise_descriptor_limit()
 
         # Its own session: ctrl-C reaches only us, and we end the others in order.
         process = subprocess.Popen(

@@ -19,8 +19,17 @@ NGINX_LOG = """log_format facts escape=json '{"time":"$time_iso8601","request_id
         '"backend_duration":"$upstream_response_time","backend":"$upstream_addr"}';
     # Buffered, as nginx's documentation recommends for load; rproxy writes from another thread.
     access_log @DIRECTORY@/nginx-access.log facts buffer=64k flush=1s;"""
-HAPROXY_LOG = """# To stdout, as in a container.
-    log stdout format raw daemon info
+# Through a ring that another task empties: cheaper than a write to stdout for each line (measured),
+# and like rproxy it loses lines rather than wait for the reader.
+HAPROXY_RING = """ring lines
+    format rfc5424
+    maxlen 1200
+    size 4194304
+    timeout connect 1s
+    timeout server 10s
+    server collector 127.0.0.1:@COLLECTOR@ log-proto octet-count
+"""
+HAPROXY_LOG = """log ring@lines format rfc5424 daemon info
     log-format '{"time":"%trl","request_id":"%ID","client":"%ci","method":"%HM","host":"%[var(txn.host)]","path":"%HPO","protocol":"%HV","status":%ST,"bytes_in":%U,"bytes_out":%B,"duration":%Ta,"backend_duration":%Tr,"backend":"%s","attempts":%rc,"reason":"%ts"}'"""
 
 
@@ -32,6 +41,14 @@ class Setup:
     access_log: bool = False
     least_connections: bool = False   # else round robin, everybody's default
     check_interval: str = "5s"        # rproxy's default
+
+
+@dataclass(frozen=True)
+class Backends:
+    """Ports: of those that answer, and of the one that takes access logs over the network."""
+
+    ports: list
+    collector: int = 0
 
 
 @dataclass
@@ -50,16 +67,21 @@ def fill(template, values):
 
 
 class Launcher:
-    """Starts proxies by name in front of `backends` (ports), with logs below `directory`."""
+    """Starts proxies by name, with what they write below `directory`.
 
-    def __init__(self, processes, programs, rproxy, directory):
+    `lean` leaves out the lines marked "# duty" of nginx and HAProxy: what rproxy always does and
+    they need not.
+    """
+
+    def __init__(self, processes, programs, rproxy, directory, lean=False):
         self.processes = processes
         self.programs = programs
         self.rproxy = rproxy
         self.directory = Path(directory)
+        self.lean = lean
 
     def start(self, name, ports, backends, setup, cores):
-        """`ports`: one to serve on and one for rproxy's admin pages."""
+        """In front of `backends`; `ports`: one to serve on and one for rproxy's admin pages."""
         argv, stdout = getattr(self, "_" + name)(ports, backends, setup)
         with open(self.directory / f"{name}.log", "ab") as log:
             if stdout is None:
@@ -72,13 +94,16 @@ class Launcher:
 
     def _write(self, template, result, values):
         values = {"DIRECTORY": self.directory, **values}
-        text = fill((HERE / "conf" / template).read_text(encoding="utf-8"), values)
+        lines = (HERE / "conf" / template).read_text(encoding="utf-8").splitlines(keepends=True)
+        if self.lean:
+            lines = [line for line in lines if not line.endswith("# duty\n")]
+        text = fill("".join(lines), values)
         (self.directory / result).write_text(text, encoding="utf-8")
         return self.directory / result
 
     def _floor(self, ports, backends, setup):
         return [self.programs / "bench_relay", "--port", ports[0], "--workers", setup.workers,
-                "--backends", ",".join(map(str, backends))], None
+                "--backends", ",".join(map(str, backends.ports))], None
 
     def _nginx(self, ports, backends, setup):
         config = self._write("nginx.conf", "nginx.conf", {
@@ -89,7 +114,7 @@ class Launcher:
             "BALANCE": "least_conn;" if setup.least_connections else "",
             # nginx has no active checks; this is the nearest to fall: 3 and outlier ejection.
             "SERVERS": "\n        ".join(
-                f"server 127.0.0.1:{port} max_fails=3 fail_timeout=10s;" for port in backends),
+                f"server 127.0.0.1:{port} max_fails=3 fail_timeout=10s;" for port in backends.ports),
         })
         return [find("nginx"), "-e", self.directory / "nginx-error.log", "-p", self.directory,
                 "-c", config], None
@@ -98,10 +123,12 @@ class Launcher:
         config = self._write("haproxy.cfg", "haproxy.cfg", {
             "PORT": ports[0], "WORKERS": setup.workers, "CHECK_INTERVAL": setup.check_interval,
             "ACCESS_LOG": HAPROXY_LOG if setup.access_log else "",
+            "COLLECTOR": backends.collector,
+            "RING": HAPROXY_RING if setup.access_log else "",
             "LOG_HOST": "http-request set-var(txn.host) req.hdr(host)" if setup.access_log else "",
             "BALANCE": "leastconn" if setup.least_connections else "roundrobin",
             "SERVERS": "\n    ".join(
-                f"server b{i} 127.0.0.1:{port}" for i, port in enumerate(backends)),
+                f"server b{i} 127.0.0.1:{port}" for i, port in enumerate(backends.ports)),
         })
         return [find("haproxy"), "-db", "-f", config], self.directory / "haproxy-access.log"
 
@@ -110,7 +137,7 @@ class Launcher:
             "PORT": ports[0], "CHECK_INTERVAL": setup.check_interval,
             "ACCESS_LOG": str(setup.access_log).lower(),
             "BALANCE": "least_connections" if setup.least_connections else "round_robin",
-            "SERVERS": ", ".join(f'"127.0.0.1:{port}"' for port in backends),
+            "SERVERS": ", ".join(f'"127.0.0.1:{port}"' for port in backends.ports),
         })
         return [self.rproxy, "serve", "--config", config, "--admin", f"127.0.0.1:{ports[1]}",
                 "--workers", setup.workers], self.directory / "rproxy-access.log"

@@ -18,6 +18,7 @@ COLUMNS = {
              ("of it heap", "heap_per_connection", "{:,.0f}"),
              ("RSS MiB", "rss_bytes", "MiB"), ("PSS MiB", "pss_bytes", "MiB")],
     "failure": [("failed", "failed", "{:,.0f}"), ("of", "requests", "{:,.0f}"),
+                ("slow", "slow_share", "{:.2%}"),
                 ("p50 µs", "p50_us", "{:,.0f}"), ("p99 µs", "p99_us", "{:,.0f}"),
                 ("p99.9 µs", "p999_us", "{:,.0f}"), ("max µs", "max_us", "{:,.0f}"),
                 ("CPU µs/req", "cpu_us", "{:.2f}")],
@@ -131,7 +132,8 @@ def text(results):
     lines = [f"{about['cpu']}, {about['cores']} cores, Linux {about['kernel']}, {about['date']}, "
              f"commit {about['commit']}, load before {about['load_before']:.2f}",
              f"medians of {results['rounds']} interleaved rounds of {results['seconds']:g} s, "
-             f"load from {results['generator']}"]
+             f"load from {results['generator']}"
+             + ("; nginx and haproxy lean" if results["lean"] else "")]
     lines += [f"{name}: {version}" for name, version in results["versions"].items()]
     return "\n".join(lines) + "\n\n" + "\n".join(
         scenario_text(entry) for entry in results["scenarios"]) + "\n" + goals_text(results)

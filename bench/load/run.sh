@@ -2,7 +2,8 @@
 # Compares rproxy with nginx, HAProxy and a relay that parses nothing (see bench/README.md).
 #
 #   bench/load/run.sh [--rounds 5] [--seconds 4] [--scenarios a,b] [--proxies a,b]
-#                     [--rproxy PATH] [--generator client|wrk] [--output DIR] [--list]
+#                     [--rproxy PATH] [--generator client|wrk] [--lean]
+#                     [--output DIR] [--list]
 #
 # Installs and builds what is missing; --rproxy measures a binary that exists instead of building.
 # BUILD_DIR chooses where to build (default build/bench). Results: out/bench.
@@ -12,7 +13,7 @@ build_dir=${BUILD_DIR:-build/bench}
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 
 if [[ ${1:-} == -h || ${1:-} == --help ]]; then
-    sed -n '2,8s/^# \{0,1\}//p' "$0"
+    sed -n '2,9s/^# \{0,1\}//p' "$0"
     exit 0
 fi
 

@@ -85,6 +85,7 @@ enum class Family : std::uint8_t {
     MemoryUsed,
     EventLoopLag,
     MetricsSeriesDroppedTotal,
+    AccessLogLinesDroppedTotal,
     BuildInfo,
     ProcessCpuSecondsTotal,
     ProcessStartTime,

@@ -50,7 +50,7 @@ export function createConfiguration({store, draft}) {
             showFacts(facts, config, store.now());
             refresh('result', config.last_result, () => showResult(result, config));
             refresh('text', config.text, () => text.replaceChildren(config.text
-                ? codeView(config.text, 'Running configuration') : h('p', {class: 'empty'}, 'Nothing runs.')));
+                ? codeView(config.text, 'Text of the running configuration') : h('p', {class: 'empty'}, 'Nothing runs.')));
             refresh('versions', config.versions, () => versions.replaceChildren(versionsView(config.versions ?? [], draft)));
         },
     };
@@ -79,7 +79,7 @@ function showResult(panel, config) {
     if (panel.hidden) {
         return;
     }
-    const code = last.text ? codeView(last.text, 'Rejected file', errors) : null;
+    const code = last.text ? codeView(last.text, 'Text of the rejected file', errors) : null;
     const goTo = code && ((line) => {
         const target = code.querySelector(`[data-n="${line}"]`);
         target?.scrollIntoView({block: 'center'});
@@ -146,7 +146,7 @@ function versionView(version, previous, running, draft) {
         }
         body.append(typeof previous?.text === 'string'
             ? diffView(previous.text, version.text, `Difference to generation ${previous.generation}`)
-            : codeView(version.text, `Generation ${version.generation}`));
+            : codeView(version.text, `Text of generation ${version.generation}`));
         if (!running) {
             body.append(h('a', {class: 'button', href: '#/servers?text=1', onclick: () => draft.ready && draft.set(version.text)},
                 'Edit a copy of this version'));

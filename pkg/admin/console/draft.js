@@ -45,7 +45,7 @@ export class Draft {
             return;
         }
         this.#source = {text, hash: config.hash};
-        const edited = this.text !== null && this.text !== (previous?.text ?? this.text) || (!previous && this.text !== null);
+        const edited = this.text !== null && this.text !== previous?.text;
         if (!edited || this.text === text) {
             this.#become(text, config.hash);
         } else {

@@ -292,6 +292,9 @@ export class DraftPanel {
         } catch (error) {
             const stale = error.status === 412 ? ' Another configuration was applied meanwhile.' : '';
             this.#say('bad', `Not applied: ${error.message}.${stale}${error.hint ? ` ${error.hint}.` : ''}`);
+            if (stale) {
+                this.#store.refresh({config: true});
+            }
             if (error.errors?.length) {
                 this.#draft.verdict = {state: 'invalid', changes: [], errors: error.errors, message: ''};
             }

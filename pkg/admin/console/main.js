@@ -27,9 +27,6 @@ function address() {
 }
 
 function show(byPerson) {
-    if (location.hash === '#main') {
-        return;  // The skip link: the browser has moved the focus.
-    }
     const {name, query} = address();
     if (!made.has(name)) {
         const screen = SCREENS[name](context);
@@ -110,6 +107,11 @@ function setUpTheme() {
     label();
 }
 
+// The link's own way would take the place of the screen's name in the address.
+document.querySelector('.skip').addEventListener('click', (event) => {
+    event.preventDefault();
+    main.focus();
+});
 setUpPause();
 setUpTheme();
 window.addEventListener('hashchange', () => show(true));

@@ -30,7 +30,6 @@ export function createServerLog({store}) {
 }
 
 function columns(store) {
-    const since = (at) => (typeof at === 'number' ? -at : null);
     return [
         {id: 'host', label: 'Host', heading: true, sort: (row) => row.backend.host, text: (row) => row.backend.host},
         {id: 'port', label: 'Port', class: 'num', sort: (row) => row.backend.port ?? null, text: (row) => (row.backend.port ? String(row.backend.port) : '–')},
@@ -46,9 +45,9 @@ function columns(store) {
         {id: 'air', label: 'Air time', class: 'num', descending: true, title: 'Time since it last came up',
             sort: (row) => row.backend.uptime_seconds ?? 0,
             text: (row) => (row.backend.up_since === null ? '–' : duration(row.backend.uptime_seconds))},
-        {id: 'connected', label: 'Last connected', class: 'num', title: 'When a client request last went to it',
-            sort: (row) => since(row.backend.last_request), text: (row) => ago(row.backend.last_request, store.now())},
-        {id: 'crashed', label: 'Last crashed', descending: false, sort: (row) => since(row.backend.last_crash), create: (cell) => (row) => {
+        {id: 'connected', label: 'Last connected', class: 'num', descending: true, title: 'When a client request last went to it',
+            sort: (row) => row.backend.last_request, text: (row) => ago(row.backend.last_request, store.now())},
+        {id: 'crashed', label: 'Last crashed', descending: true, sort: (row) => row.backend.last_crash, create: (cell) => (row) => {
             const {last_crash: at, last_crash_reason: reason, crashes} = row.backend;
             setText(cell, typeof at === 'number'
                 ? `${ago(at, store.now())}${reason ? ` · ${reason}` : ''}${crashes > 1 ? ` · ${count(crashes)} times` : ''}` : 'never');

@@ -7,7 +7,7 @@ import {backendKey, sumErrors, sumRequests} from './store.js';
 import {LiveTable} from './table.js';
 import {addBackend, listBackends, removeBackend, setBackendField} from './yaml_edit.js';
 
-const STATES = ['up', 'down', 'ejected', 'draining', 'disabled', 'unknown'];
+const STATES = ['down', 'ejected', 'unknown', 'draining', 'disabled', 'up'];  // Worst first.
 const MAX_WEIGHT = 1000;
 
 export function createServers({store, draft}) {
@@ -58,8 +58,10 @@ class Servers {
     #panel;
     #add;
     #dialog;
-    #marks = new Map();   // What the edited copy makes of a backend: key → words.
+    #wanted = new Map();  // What the edited copy says of a backend: key → {weight, state, …}.
+    #marks = new Map();   // How that differs from what runs: key → words.
     #marked = null;
+    #query = null;        // Of the address, kept until there are pools to apply it to.
     #problem = h('p', {class: 'note bad', role: 'alert', hidden: true});
     #error = h('p', {class: 'note bad', hidden: true});
 
@@ -79,15 +81,11 @@ class Servers {
     }
 
     enter(query) {
-        const {pools} = this.#store.state;
-        if (query.has('q') || query.has('pool')) {
-            if (pools) {
-                this.#filter.apply(pools);
-            }
-            this.#filter.text.value = query.get('q') ?? '';
-            this.#filter.pool.value = query.get('pool') ?? '';
-        }
+        this.#query = query;
         this.update();
+    }
+
+    #follow(query) {
         if (query.has('add')) {
             this.#add.open(query.get('pool'));
         }
@@ -95,6 +93,12 @@ class Servers {
             this.#panel.openText();
             this.#panel.review();
         }
+    }
+
+    #showRows(pools) {
+        const {rows, kept} = this.#filter.apply(pools);
+        this.#table.update(kept, rows.length ? 'No server matches the filter.' : 'No servers yet. Add the first one below.');
+        this.#add.update(pools);
     }
 
     update() {
@@ -105,13 +109,23 @@ class Servers {
         this.#error.hidden = !configError || Boolean(config);
         setText(this.#error, `The configuration could not be read, so nothing can be edited: ${configError?.message ?? ''}.`);
         this.#markRows();
-        if (pools) {
-            const {rows, kept} = this.#filter.apply(pools);
-            this.#table.update(kept, rows.length ? 'No server matches the filter.' : 'No servers yet. Add the first one below.');
-            this.#add.update(pools);
-        }
         this.#panel.update();
+        if (!pools) {
+            return;
+        }
+        // What comes by a link is done once; the rows are laid out before the page scrolls to a place.
+        const query = this.#query;
+        this.#query = null;
+        if (query?.has('q') || query?.has('pool')) {
+            this.#filter.apply(pools);
+            this.#filter.text.value = query.get('q') ?? '';
+            this.#filter.pool.value = query.get('pool') ?? '';
+        }
+        this.#showRows(pools);
         this.#dialog.update();
+        if (query) {
+            this.#follow(query);
+        }
     }
 
     get store() { return this.#store; }
@@ -128,6 +142,7 @@ class Servers {
         } catch (error) {
             setText(this.#problem, `Not done: ${error.message}.`);
             this.#problem.hidden = false;
+            this.#problem.scrollIntoView({block: 'nearest'});
             this.#panel.openText();
             return false;
         }
@@ -152,9 +167,7 @@ class Servers {
     }
 
     /** What the copy says of a backend, or null where it does not name it. */
-    drafted(row) {
-        return find(listed(this.#draft.text, row.pool.name), row.backend);
-    }
+    drafted(row) { return this.#wanted.get(row.key) ?? null; }
 
     #markRows() {
         const {pools} = this.#store.state;
@@ -163,14 +176,14 @@ class Servers {
         }
         this.#marked = {text: this.#draft.text, pools};
         this.#marks.clear();
-        if (!this.#draft.pending) {
-            return;
-        }
+        this.#wanted.clear();
         for (const pool of pools) {
-            const before = index(listed(this.#draft.running.text, pool.name));
             const after = index(listed(this.#draft.text, pool.name));
+            const before = this.#draft.pending ? index(listed(this.#draft.running.text, pool.name)) : after;
             for (const backend of pool.backends) {
-                const mark = difference(lookup(before, backend), lookup(after, backend));
+                const wanted = lookup(after, backend);
+                this.#wanted.set(backendKey(pool, backend), wanted);
+                const mark = difference(lookup(before, backend), wanted);
                 if (mark) {
                     this.#marks.set(backendKey(pool, backend), mark);
                 }
@@ -192,7 +205,7 @@ class Servers {
                 };
             }},
             {id: 'pool', label: 'Pool', class: 'p3', sort: (row) => row.pool.name, text: (row) => row.pool.name},
-            {id: 'state', label: 'State', sort: (row) => STATES.indexOf(row.backend.state), descending: true, create: (cell) => {
+            {id: 'state', label: 'State', sort: (row) => STATES.indexOf(row.backend.state), create: (cell) => {
                 const badge = stateBadge();
                 cell.append(badge.node);
                 return (row) => badge.update(row.backend.state);
@@ -213,7 +226,7 @@ class Servers {
                 cell.append(drain, ' ', edit);
                 return (row) => {
                     current = row;
-                    const out = ['draining', 'disabled'].includes(row.backend.state);
+                    const out = this.#isOut(row);
                     setText(drain, out ? 'Resume' : 'Drain');
                     setAttribute(drain, 'aria-label', `${out ? 'Resume' : 'Drain'} ${row.backend.name}`);
                     setAttribute(edit, 'aria-label', `Edit ${row.backend.name}`);
@@ -222,8 +235,14 @@ class Servers {
         ];
     }
 
+    /** Whether the edited copy takes the backend out of use; what runs decides where the copy cannot be read. */
+    #isOut(row) {
+        const wanted = this.drafted(row);
+        return wanted ? wanted.state !== 'up' : ['draining', 'disabled'].includes(row.backend.state);
+    }
+
     #toggleDrain(row) {
-        this.setState(row, ['draining', 'disabled'].includes(row.backend.state) ? null : 'drain');
+        this.setState(row, this.#isOut(row) ? null : 'drain');
     }
 
     #makeAdd() {
@@ -272,8 +291,6 @@ function listed(text, pool) {
     }
 }
 
-const find = (list, backend) => (list ? lookup(index(list), backend) : null);
-
 const index = (list) => list && {
     names: new Map(list.map((item) => [item.name, item])), addresses: new Map(list.map((item) => [item.address, item])),
 };
@@ -308,11 +325,6 @@ function backendDialog(screen) {
     const radios = states.map(([value, label]) => h('label', {class: 'radio'},
         h('input', {type: 'radio', name: 'wanted', value}), label));
     const node = h('dialog', {'aria-labelledby': 'backend-title'});
-    const act = (done) => {
-        if (done !== false) {
-            node.close();
-        }
-    };
     const save = () => {
         const wanted = radios.map((label) => label.firstChild).find((radio) => radio.checked)?.value;
         const now = screen.drafted(row);
@@ -330,7 +342,7 @@ function backendDialog(screen) {
         h('fieldset', {}, h('legend', {}, 'Wanted state'), radios),
         h('label', {}, `Weight (0 to ${MAX_WEIGHT})`, weight),
         h('div', {class: 'row end'},
-            h('button', {type: 'button', class: 'danger', onclick: () => act(screen.remove(row), node.close())}, 'Remove'),
+            h('button', {type: 'button', class: 'danger', onclick: () => { screen.remove(row); node.close(); }}, 'Remove'),
             h('span', {class: 'grow'}),
             h('button', {type: 'button', onclick: () => node.close()}, 'Cancel'),
             h('button', {type: 'submit', class: 'primary'}, 'Edit the copy'))));

@@ -53,6 +53,12 @@ class History {
         }
     }
 
+    /** How much a counter grew since the last sample. */
+    increment(counter, value) {
+        const last = this[counter].at(-1);
+        return last === undefined ? 0 : Math.max(0, value - last);
+    }
+
     #rate(counters) {
         const last = counters.length - 1;
         const first = Math.max(0, last - RATE_SAMPLES);
@@ -80,6 +86,8 @@ export class Store {
     #configAsked = -Infinity;
     #inFlight = false;
     #answeredAt = 0;
+    #requests = 0;
+    #errors = 0;
 
     /** `connection`: loading, live, stale (answers stopped coming) or paused. */
     state = {
@@ -203,20 +211,20 @@ export class Store {
     #record() {
         const time = performance.now() / 1000;
         const seen = new Set(['']);
-        let requests = 0;
-        let errors = 0;
         for (const pool of this.state.pools) {
             for (const backend of pool.backends) {
                 const key = backendKey(pool, backend);
                 const own = sumRequests(backend);
                 const failed = sumErrors(backend);
-                requests += own;
-                errors += failed;
+                const history = this.#historyOf(key);
+                // The total is of increments: a removed backend takes its counters with it.
+                this.#requests += history.increment('requests', own);
+                this.#errors += history.increment('errors', failed);
                 seen.add(key);
-                this.#historyOf(key).push(time, own, failed, backend.latency_ewma_seconds ?? null);
+                history.push(time, own, failed, backend.latency_ewma_seconds ?? null);
             }
         }
-        this.#historyOf('').push(time, requests, errors, null);
+        this.#historyOf('').push(time, this.#requests, this.#errors, null);
         for (const key of this.#histories.keys()) {
             if (!seen.has(key)) {
                 this.#histories.delete(key);

@@ -93,13 +93,13 @@ export class LiveTable {
     #sorted(rows) {
         const {sort} = this.#columns.find((column) => column.id === this.#sort.id);
         const sign = this.#sort.descending ? -1 : 1;
-        const values = new Map(rows.map((row) => [row, sort(row)]));
+        const values = new Map(rows.map((row) => [row, sort(row) ?? null]));
         return [...rows].sort((x, y) => {
             const a = values.get(x);
             const b = values.get(y);
             // What is not known comes last in both directions.
             if (a === null || b === null) {
-                return (a === null) - (b === null);
+                return Number(a === null) - Number(b === null);
             }
             return sign * (typeof a === 'string' ? a.localeCompare(b, 'en', {numeric: true}) : a - b);
         });

@@ -1,0 +1,73 @@
+// What the tests of the console share: the browser, a page that notices every mistake, axe, pictures.
+
+import {mkdirSync, readFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import {fileURLToPath} from 'node:url';
+
+import {chromium} from 'playwright-core';
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const PICTURES = fileURLToPath(new URL('../../../out/console/', import.meta.url));
+mkdirSync(PICTURES, {recursive: true});
+
+export const DESKTOP = {width: 1280, height: 900};
+export const PHONE = {width: 390, height: 844};
+
+export function launch() {
+    return chromium.launch({
+        executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+        args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+            '--disable-component-update', '--disable-sync'],
+    });
+}
+
+/**
+ * A page of its own context. `mistakes()` lists what a reader never sees: errors in scripts, refusals
+ * of the content security policy, requests to another origin.
+ */
+export async function openPage(browser, url, {viewport = DESKTOP, colorScheme = 'light', hash = '', scripts} = {}) {
+    const context = await browser.newContext({viewport, colorScheme, permissions: ['clipboard-read', 'clipboard-write']});
+    const page = await context.newPage();
+    const mistakes = [];
+    const origin = new URL(url).origin;
+    page.on('pageerror', (error) => mistakes.push(error.stack));
+    page.on('console', (message) => {
+        // A failed request is logged by the browser itself; the tests that cause one look at the page.
+        if (['error', 'warning'].includes(message.type()) && !message.text().startsWith('Failed to load resource')) {
+            mistakes.push(message.text());
+        }
+    });
+    page.on('request', (request) => {
+        if (new URL(request.url()).origin !== origin) {
+            mistakes.push(`request to ${request.url()}`);
+        }
+    });
+    page.on('dialog', (dialog) => {
+        mistakes.push(`dialog: ${dialog.message()}`);
+        dialog.dismiss();
+    });
+    if (scripts) {
+        await page.addInitScript(scripts);
+    }
+    await page.goto(url + hash);
+    return {page, mistakes: () => mistakes, close: () => context.close()};
+}
+
+/** Everything axe finds at WCAG 2.2 AA and its best practices, as lines. */
+export async function axeFindings(page) {
+    // Sent over the debugging protocol, so the page's own policy need not allow it.
+    await page.evaluate(AXE);
+    const {violations} = await page.evaluate(() => globalThis.axe.run(document, {
+        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+    }));
+    return violations.map(({id, impact, help, nodes}) => `${impact} ${id}: ${help}: ${nodes.map((node) => node.html).slice(0, 3).join(' | ')}`);
+}
+
+export function picture(page, name) {
+    return page.screenshot({path: `${PICTURES}${name}.png`, fullPage: true});
+}
+
+/** Whether something sticks out of the page sideways. */
+export function overflows(page) {
+    return page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+}

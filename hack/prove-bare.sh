@@ -54,8 +54,10 @@ for tool in debootstrap git unshare; do
     fi
 done
 
+temporary=
 if [[ -z $root ]]; then
-    root=$(mktemp -d)/root
+    temporary=$(mktemp -d)
+    root=$temporary/root
 elif [[ -e $root ]]; then
     echo "prove-bare: $root exists already" >&2
     exit 1
@@ -67,11 +69,13 @@ cleanup() {
     if [[ $keep == yes ]]; then
         echo "prove-bare: left in $root"
     else
-        rm -rf --one-file-system "$root"
+        rm -rf --one-file-system "$root" "$root.log" ${temporary:+"$temporary"}
     fi
 }
 trap cleanup EXIT
-trap 'exit 130' INT TERM
+# unshare ignores what asks it to end; killed, it takes along what it started.
+child=
+trap '[[ -z $child ]] || kill -KILL "$child" 2> /dev/null; exit 130' INT TERM
 
 # Every Debian source of this machine, e.g. "http://deb.debian.org/debian bookworm main".
 # shellcheck disable=SC2016  # apt-get expands these
@@ -101,10 +105,10 @@ git clone --quiet --no-hardlinks "$checkout" "$root/root/rproxy"
 echo "prove-bare: $(git -C "$root/root/rproxy" log -1 --format='commit %h, %s')"
 before=$(find "$root/var/lib/dpkg/info" -name '*.list' | wc -l)
 
-# Runs the script on stdin inside, with nothing of this shell's environment.
+# Becomes the script on stdin, run inside with nothing of this shell's environment.
 inside() {
     # shellcheck disable=SC2016  # the inner shell expands these
-    unshare --mount --propagation private --pid --fork --kill-child bash -c '
+    exec unshare --mount --propagation private --pid --fork --kill-child bash -c '
         set -e
         mount -t proc proc "$1/proc"
         mount --rbind /dev "$1/dev"
@@ -157,7 +161,9 @@ SCRIPT
 for command in "${commands[@]}"; do
     start=$SECONDS
     echo "prove-bare: ---- hack/$command.sh"
-    if ! "run_$command"; then
+    "run_$command" &
+    child=$!
+    if ! wait "$child"; then
         echo "prove-bare: hack/$command.sh FAILED after $((SECONDS - start)) s" >&2
         exit 1
     fi

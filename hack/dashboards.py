@@ -154,10 +154,10 @@ def graph(title, description, targets, unit, *, width=8, height=8, stack=False, 
 
 def state_timeline(title, description, targets, mappings, *, width=24, height=8):
     options = {"mergeValues": True, "showValue": "auto", "alignValue": "left", "rowHeight": 0.8,
-               "perPage": 40, "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True,
-                          "calcs": []},
+               "perPage": 40, "legend": {"displayMode": "list", "placement": "bottom",
+                                        "showLegend": True, "calcs": []},
                "tooltip": {"mode": "single", "sort": "none"}}
-    defaults = {"custom": {"lineWidth": 0, "fillOpacity": 80, "insertNulls": 120000},
+    defaults = {"custom": {"lineWidth": 0, "fillOpacity": 80},
                 "color": {"mode": "thresholds"}, "thresholds": thresholds(base="text"),
                 "mappings": mappings}
     return panel("state-timeline", title, description, targets, width=width, height=height,
@@ -185,8 +185,7 @@ def table(title, description, columns, *, width=24, height=9, keys=(), sort=None
         {"id": "organize", "options": {"excludeByName": exclude, "indexByName": order,
                                        "renameByName": {n: s for n, s in rename.items() if s}}}]
     options = {"showHeader": True, "cellHeight": "sm",
-               "sortBy": [{"displayName": sort[0], "desc": sort[1]}] if sort else [],
-               "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""}}
+               "sortBy": [{"displayName": sort[0], "desc": sort[1]}] if sort else []}
     defaults = {"custom": {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False,
                            "filterable": True},
                 "color": {"mode": "thresholds"}, "thresholds": thresholds(base="text"),
@@ -226,7 +225,8 @@ def variable(name, label, labels_of, matchers, label_name):
 def variables(with_pool, with_backend):
     chosen = [
         {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus",
-         "refresh": 1, "regex": "", "multi": False, "includeAll": False, "current": {},
+         "refresh": 1, "regex": "", "multi": False, "includeAll": False,
+         "current": {"selected": False, "text": "default", "value": "default"},
          "options": [], "hide": 0, "skipUrlSync": False},
         variable("namespace", "Namespace", "rproxy_build_info", "", "namespace"),
         variable("release", "Release", "rproxy_build_info", 'namespace=~"$namespace"', "job")]
@@ -469,16 +469,19 @@ def backends_page():
     failed = rate("rproxy_backend_requests_total", BACKEND + ', code=~"5xx|error"', key)
     servers = [
         table("Servers", "A row for each backend, over all replicas: state, uptime and last crash "
-              "as the most pessimistic replica sees them.", [
+              "as the most pessimistic replica sees them. Connections are those open now, in use "
+              "and idle; connections ever, those opened since the replicas started. Crashes and "
+              "available are of the chosen time range. Latency is the average that balancing uses.",
+              [
                   ("", place, []),
                   ("State", worst_state(key),
                    [("mappings", state_mappings()), ("custom.cellOptions", {"type": "color-text"}),
                     ("custom.width", 100)]),
                   ("Connections", f"sum by ({key}) (rproxy_backend_connections_active{{{BACKEND}}})",
-                   [("unit", "short"), ("description", "Open now, in use and idle.")]),
+                   [("unit", "short")]),
                   ("Connections ever",
                    f"sum by ({key}) (rproxy_backend_connections_total{{{BACKEND}}})",
-                   [("unit", "short"), ("description", "Opened since the replicas started.")]),
+                   [("unit", "short")]),
                   ("Uptime", f"min by ({key}) (rproxy_backend_uptime_seconds{{{BACKEND}}})",
                    [("unit", "dtdurations"), ("decimals", 0)]),
                   ("Last request", seconds_ago(
@@ -490,14 +493,12 @@ def backends_page():
                   ("Crashes", f"max by ({key}) (sum by ({key}, instance) "
                    f"(increase(rproxy_backend_crashes_total{{{BACKEND}}}[$__range])))",
                    [("unit", "short"), ("decimals", 0),
-                    ("description", "Within the chosen time range."),
                     ("thresholds", thresholds((0.5, ORANGE), base="text")),
                     ("custom.cellOptions", {"type": "color-text"})]),
                   ("Available", f"min by ({key}) (increase(rproxy_backend_up_seconds_total{{{BACKEND}}}"
                    f"[$__range]) / (increase(rproxy_backend_up_seconds_total{{{BACKEND}}}[$__range]) "
                    f"+ increase(rproxy_backend_down_seconds_total{{{BACKEND}}}[$__range])))",
                    [("unit", "percentunit"), ("decimals", 2),
-                    ("description", "Share of the chosen time range."),
                     ("thresholds", thresholds((0.99, YELLOW), (0.999, GREEN), base=RED)),
                     ("custom.cellOptions", {"type": "color-text"})]),
                   ("Requests/s", attempts, [("unit", "reqps")]),
@@ -506,7 +507,7 @@ def backends_page():
                     ("thresholds", thresholds((0.01, YELLOW), (0.05, RED), base="text")),
                     ("custom.cellOptions", {"type": "color-text"})]),
                   ("Latency", f"max by ({key}) (rproxy_backend_latency_ewma_seconds{{{BACKEND}}})",
-                   [("unit", "s"), ("description", "The moving average that balancing uses.")]),
+                   [("unit", "s")]),
               ], height=10, sort=("State", True),
               keys=[("pool", "Pool", []), ("backend", "Backend", [("links", [{
                   "title": "Only this backend", "targetBlank": False,
@@ -636,7 +637,8 @@ def changes():
              width=4, decimals=0),
     ]
     replicas = [
-        table("Replicas", "What each replica runs.", [
+        table("Replicas", "What each replica runs. Live configurations returns to 1 when the last "
+              "request that began under an older one has ended.", [
             ("", f"rproxy_config_info{{{RELEASE}}}", []),
             ("Generation", f"sum by ({per_replica}) (rproxy_config_generation{{{RELEASE}}})",
              [("unit", "none"), ("decimals", 0)]),
@@ -655,8 +657,7 @@ def changes():
              [("unit", "dateTimeFromNow"), ("noValue", "never")]),
             ("Live configurations",
              f"max by ({per_replica}) (rproxy_config_snapshots_live{{{RELEASE}}})",
-             [("unit", "none"), ("description", "Returns to 1 when the last request that began "
-                                 "under an older one has ended.")]),
+             [("unit", "none")]),
             ("Draining", f"max by ({per_replica}) (rproxy_draining{{{RELEASE}}})",
              [("mappings", [{"type": "value", "options": {
                  "0": {"text": "no", "color": "text", "index": 0},

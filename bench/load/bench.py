@@ -204,7 +204,7 @@ class Bench:
         record = json.loads(client.communicate(timeout=seconds + 30)[0])
         used = cpu_of(proxy.process.pid) - before
         record["failed"] = record["failures"] + record["unfinished"] + record["status_5xx"]
-        record["slow_share"] = record["slow"] / record["requests"]
+        record["slow_percent"] = 100 * record["slow"] / record["requests"]
         record["cpu_us"] = used.total_ns / 1e3 / record["requests"]
         for process in [client, proxy.process] + backends:
             self.processes.stop(process)

@@ -18,7 +18,7 @@ COLUMNS = {
              ("of it heap", "heap_per_connection", "{:,.0f}"),
              ("RSS MiB", "rss_bytes", "MiB"), ("PSS MiB", "pss_bytes", "MiB")],
     "failure": [("failed", "failed", "{:,.0f}"), ("of", "requests", "{:,.0f}"),
-                ("slow", "slow_share", "{:.2%}"),
+                ("slow %", "slow_percent", "{:.2f}"),
                 ("p50 µs", "p50_us", "{:,.0f}"), ("p99 µs", "p99_us", "{:,.0f}"),
                 ("p99.9 µs", "p999_us", "{:,.0f}"), ("max µs", "max_us", "{:,.0f}"),
                 ("CPU µs/req", "cpu_us", "{:.2f}")],
@@ -26,7 +26,7 @@ COLUMNS = {
 # What a scenario is about: the metric of its ratios and of its bars in the chart.
 MAIN_METRIC = {"closed": ("cpu_us", "CPU µs per request"), "rate": ("p99_us", "p99 µs"),
                "idle": ("heap_per_connection", "heap bytes per connection"),
-               "failure": ("p99_us", "p99 µs")}
+               "failure": ("slow_percent", "% of answers slower than 50 ms")}
 
 
 def summarise(scenario, records, rate):

@@ -26,7 +26,7 @@ while (($# > 0)); do
         --rproxy=*) rproxy=${1#*=} build_rproxy=no ;;
         --proxies) if [[ ,${2:-}, != *,rproxy,* ]]; then build_rproxy=no; fi ;;
         --proxies=*) if [[ ,${1#*=}, != *,rproxy,* ]]; then build_rproxy=no; fi ;;
-        --list) exec python3 bench/load/bench.py --programs "$build_dir/bin" --list ;;
+        --list) exec python3 -B bench/load/bench.py --programs "$build_dir/bin" --list ;;
     esac
     shift
 done
@@ -58,4 +58,5 @@ if ! { cmake -S . -B "$build_dir" -G Ninja "${options[@]}" &&
 fi
 rm -f "$log"
 
+export PYTHONDONTWRITEBYTECODE=1
 exec python3 bench/load/bench.py --programs "$build_dir/bin" "${arguments[@]}"

@@ -38,6 +38,7 @@ SCENARIOS = [
     Scenario("two_workers", "two workers", connections=128, setup=Setup(workers=2)),
     Scenario("half_load", "latency at half load", kind="rate"),
     Scenario("idle", "5,000 idle connections", kind="idle", connections=5000, proxies=PARSING),
-    Scenario("failure", "one backend slow, one killed", kind="failure", proxies=PARSING,
+    Scenario("failure", "one backend slow, one killed", kind="failure", connections=256,
+             proxies=PARSING,
              setup=Setup(least_connections=True, check_interval="1s")),
 ]

@@ -7,6 +7,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -55,7 +56,7 @@ void pick(benchmark::State& state, Method method, bool weighted) {
     XoshiroRng rng(1);
     const balancing::Excluded nobody;
     std::uint64_t hash = 0;
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         hash += 0x9e3779b97f4a7c15U;
         benchmark::DoNotOptimize(
             policy->pick({.hash = hash, .now = kNow, .rng = rng, .excluded = nobody}));
@@ -69,7 +70,7 @@ void pick_again(benchmark::State& state, Method method) {
     const auto policy = balancing::make_policy(method, backends.members(), cursor);
     XoshiroRng rng(1);
     std::uint64_t hash = 0;
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         hash += 0x9e3779b97f4a7c15U;
         balancing::Excluded tried;
         tried.add(static_cast<std::uint32_t>(hash % backends.members().size()));
@@ -90,7 +91,7 @@ void request(benchmark::State& state, Method method) {
     std::vector<std::uint32_t> open;
     constexpr std::size_t kOpen = 128;
     std::size_t oldest = 0;
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         hash += 0x9e3779b97f4a7c15U;
         const std::uint32_t slot =
             *policy->pick({.hash = hash, .now = kNow, .rng = rng, .excluded = nobody});
@@ -112,7 +113,7 @@ void request(benchmark::State& state, Method method) {
 void build(benchmark::State& state, Method method) {
     Backends backends(static_cast<std::size_t>(state.range(0)), true);
     balancing::Cursor cursor{0};
-    for (auto _ : state) {
+    for ([[maybe_unused]] auto _ : state) {
         benchmark::DoNotOptimize(balancing::make_policy(method, backends.members(), cursor));
     }
 }

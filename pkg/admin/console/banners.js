@@ -49,25 +49,24 @@ export function bannersFor(state) {
 function configBanners(config) {
     const banners = [];
     const result = config.last_result;
-    const show = {label: 'Show', href: '#/configuration'};
+    const errors = result?.result === 'rejected' ? result.errors ?? [] : [];
+    const show = {label: errors.length ? 'Show the errors' : 'Show', href: '#/configuration'};
+    const why = errors.length ? `is missing or invalid (${plural(errors.length, 'error')})` : 'is missing or invalid';
     if (config.source === 'none') {
         banners.push({
             id: 'none', level: 'bad', title: 'No configuration',
-            text: `${config.path || 'The file'} is missing or invalid and none was kept, so every request gets 503.`, action: show,
+            text: `${config.path || 'The file'} ${why} and none was kept, so every request gets 503.`, action: show,
         });
     } else if (config.source === 'last_known_good') {
         banners.push({
             id: 'kept', level: 'warn', title: 'Running on the last good configuration',
-            text: `${config.path || 'The file'} is missing or invalid; the copy kept in the state directory is used.`, action: show,
+            text: `${config.path || 'The file'} ${why}; the copy kept in the state directory is used.`, action: show,
         });
-    }
-    if (result?.result === 'rejected') {
-        const errors = result.errors ?? [];
-        const running = config.source === 'none' ? '' : ` Generation ${config.generation} keeps running.`;
+    } else if (result?.result === 'rejected') {
         banners.push({
             id: `rejected ${result.at}`, level: 'warn', title: 'The file was rejected',
-            text: `At ${clock(result.at)}: ${plural(errors.length, 'error')}.${running}`,
-            action: {label: 'Show the errors', href: '#/configuration'},
+            text: `At ${clock(result.at)}: ${plural(errors.length, 'error')}. Generation ${config.generation} keeps running.`,
+            action: show,
         });
     } else if (result?.result === 'rolled_back') {
         banners.push({

@@ -35,7 +35,7 @@ export function createDashboard({store}) {
         const errors = total.errorRate();
         tiles.rate.set(requests === null ? NONE : `${rate(requests)}/s`, `${count(status.requests_total)} since start`);
         tiles.rate.draw(total.requestRates());
-        tiles.errors.set(ratio(errors, requests), `${rate(errors)}/s`, errors > 0 ? 'bad' : '');
+        tiles.errors.set(ratio(errors, requests), errors === null ? '' : `${rate(errors)}/s`, errors > 0 ? 'bad' : '');
         tiles.flight.set(count(status.requests_active), 'requests');
         tiles.backends.set(`${count(up)} of ${count(backends.length)}`, plural(all.length, 'pool'),
                            up < backends.length ? 'warn' : '');
@@ -109,10 +109,12 @@ function poolView(store, first) {
         h('div', {class: 'head'}, h('h2', {id}, first.name), facts), bar.node, box, none, more);
 
     const update = (pool) => {
-        const rates = new Map(pool.backends.map((backend) => [backend, store.history(backendKey(pool, backend)).requestRate() ?? 0]));
-        const total = [...rates.values()].reduce((sum, value) => sum + value, 0);
+        const rates = new Map(pool.backends.map((backend) => [backend, store.history(backendKey(pool, backend)).requestRate()]));
+        const known = [...rates.values()].filter((value) => value !== null);
+        const total = known.length ? known.reduce((sum, value) => sum + value, 0) : null;
         setText(facts, `${pool.method}${pool.selection === 'request' ? '' : `, chosen per ${pool.selection}`} · ` +
-                       `${count(pool.backends_up)} of ${plural(pool.backends.length, 'server')} up · ${rate(total)} req/s` +
+                       `${count(pool.backends_up)} of ${plural(pool.backends.length, 'server')} up` +
+                       `${total === null ? '' : ` · ${rate(total)} req/s`}` +
                        `${pool.fail_open ? ' · trying servers that are down' : ''}`);
         bar.update(pool.backends);
         const large = pool.backends.length > SHOWN_PER_POOL;

@@ -94,6 +94,7 @@ export class DraftPanel {
     #apply;
     #bar;
     #body;
+    #ways;
     #token = '';
     #result = h('p', {class: 'result', role: 'status'});
     #shown = {};
@@ -110,15 +111,15 @@ export class DraftPanel {
             h('button', {type: 'button', onclick: () => draft.discard()}, 'Start again from what runs'), ' ',
             h('button', {type: 'button', onclick: () => draft.keepMine()}, 'Keep my copy'));
         this.#body = h('div', {class: 'draft-body', hidden: true},
-            this.#outdated, this.#verdict, this.#changes, this.#difference,
-            this.#export.node, this.#apply.node);
+            this.#outdated, this.#verdict, this.#changes, this.#difference);
+        this.#ways = h('div', {class: 'draft-body', hidden: true}, this.#export.node, this.#apply.node);
         this.#bar = this.#makeBar();
         this.node = h('section', {id: 'draft', class: 'panel', 'aria-labelledby': 'draft-title'},
             h('h2', {id: 'draft-title', tabindex: '-1'}, 'Your edited copy'),
             h('p', {class: 'muted'}, 'Nothing here reaches rproxy until you apply it, or change the file it reads.'),
             this.#result, this.#body,
             h('details', {class: 'text', ontoggle: () => this.update()}, h('summary', {}, 'Edit the text'), this.#editor.node),
-            this.#bar.node);
+            this.#ways, this.#bar.node);
     }
 
     /** Opens the text, for what the buttons cannot do. */
@@ -136,7 +137,7 @@ export class DraftPanel {
         }
         this.#editor.setText(draft.text);
         this.#editor.mark(draft.verdict.state === 'invalid' ? draft.verdict.errors.map((error) => error.line) : []);
-        this.#body.hidden = !draft.pending;
+        this.#body.hidden = this.#ways.hidden = !draft.pending;
         this.#bar.update();
         this.#outdated.hidden = !draft.outdated;
         this.#showVerdict();
@@ -290,9 +291,8 @@ export class DraftPanel {
             this.#say('good', 'Written. rproxy reloads the file now; the copy becomes the running configuration.');
             await this.#store.refresh({config: true});
         } catch (error) {
-            const stale = error.status === 412 ? ' Another configuration was applied meanwhile.' : '';
-            this.#say('bad', `Not applied: ${error.message}.${stale}${error.hint ? ` ${error.hint}.` : ''}`);
-            if (stale) {
+            this.#say('bad', `Not applied: ${error.message}.${error.hint ? ` ${error.hint}.` : ''}`);
+            if (error.status === 412) {
                 this.#store.refresh({config: true});
             }
             if (error.errors?.length) {

@@ -345,7 +345,7 @@ function backendDialog(screen) {
             h('button', {type: 'button', class: 'danger', onclick: () => { screen.remove(row); node.close(); }}, 'Remove'),
             h('span', {class: 'grow'}),
             h('button', {type: 'button', onclick: () => node.close()}, 'Cancel'),
-            h('button', {type: 'submit', class: 'primary'}, 'Edit the copy'))));
+            h('button', {type: 'submit', class: 'primary'}, 'Save to the copy'))));
     const update = () => {
         if (!node.open) {
             return;

@@ -1,10 +1,14 @@
 // What the tests of the console share: the browser, a page that notices every mistake, axe, pictures.
 
+import assert from 'node:assert/strict';
 import {mkdirSync, readFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
+import {after, afterEach, before, beforeEach} from 'node:test';
 import {fileURLToPath} from 'node:url';
 
 import {chromium} from 'playwright-core';
+
+import {startMock} from './mock.js';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PICTURES = fileURLToPath(new URL('../../../out/console/', import.meta.url));
@@ -54,7 +58,7 @@ export async function openPage(browser, url, {viewport = DESKTOP, colorScheme = 
 }
 
 /** Everything axe finds at WCAG 2.2 AA and its best practices, as lines. */
-export async function axeFindings(page) {
+async function axeFindings(page) {
     // Sent over the debugging protocol, so the page's own policy need not allow it.
     await page.evaluate(AXE);
     const {violations} = await page.evaluate(() => globalThis.axe.run(document, {
@@ -68,6 +72,65 @@ export function picture(page, name) {
 }
 
 /** Whether something sticks out of the page sideways. */
-export function overflows(page) {
+function overflows(page) {
     return page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+}
+
+/** Resolves when `condition`, run in the page, holds; the name is what the failure says. */
+export async function until(page, name, condition, argument) {
+    try {
+        await page.waitForFunction(condition, argument, {timeout: 8000});
+    } catch {
+        assert.fail(`did not happen: ${name}`);
+    }
+}
+
+/** Resolves when something visible that matches the selector holds the text. */
+export function untilText(page, selector, wanted) {
+    return until(page, `${selector} says ${wanted}`, ([s, w]) =>
+        [...document.querySelectorAll(s)].some((node) => node.checkVisibility() && node.innerText.includes(w)), [selector, wanted]);
+}
+
+export const loaded = (page) => page.locator('main .loading').waitFor({state: 'hidden'});
+export const text = (page, selector) => page.locator(selector).innerText();
+
+export async function assertAccessible(page, name) {
+    assert.deepEqual(await axeFindings(page), [], name);
+    assert.equal(await overflows(page), false, `${name} sticks out sideways`);
+}
+
+/**
+ * Gives the tests of a file one browser and one mock, which begins each test in its ordinary world.
+ * A test fails when one of its pages made a mistake. Returns {mock(), open(hash, options) → page}.
+ */
+export function useConsole() {
+    let browser;
+    let mock;
+    let opened;
+    before(async () => {
+        browser = await launch();
+        mock = await startMock();
+    });
+    after(async () => {
+        await browser?.close();
+        await mock?.close();
+    });
+    beforeEach(() => {
+        mock.scenario('ordinary');
+        opened = [];
+    });
+    afterEach(async () => {
+        for (const one of opened) {
+            assert.deepEqual(one.mistakes(), []);
+            await one.close();
+        }
+    });
+    return {
+        mock: () => mock,
+        async open(hash = '', options = {}) {
+            const one = await openPage(browser, mock.url, {...options, hash});
+            opened.push(one);
+            return one.page;
+        },
+    };
 }

@@ -1,6 +1,7 @@
 #include "http1/body_reader.h"
 
 #include <algorithm>
+#include <cstring>
 
 namespace rproxy::http1 {
 
@@ -16,7 +17,7 @@ void BodyReader::start(const http::BodyFraming& framing) {
     }
 }
 
-BodyReader::Step BodyReader::decode(char* in, std::size_t size) {
+BodyReader::Step BodyReader::decode(char* in, std::size_t size, char* out) {
     Step step{0, 0, Status::NeedMore};
     switch (kind_) {
         case Kind::None:
@@ -32,7 +33,7 @@ BodyReader::Step BodyReader::decode(char* in, std::size_t size) {
             step = {size, size, Status::NeedMore};
             break;
         case Kind::Chunked: {
-            const auto decoded = chunks_.decode(in, size, in);
+            const auto decoded = chunks_.decode(in, size, out);
             complete_ = decoded.status == ChunkDecoder::Status::Complete;
             step = {decoded.consumed, decoded.produced, Status::NeedMore};
             if (decoded.status == ChunkDecoder::Status::Bad) {
@@ -40,6 +41,9 @@ BodyReader::Step BodyReader::decode(char* in, std::size_t size) {
             }
             break;
         }
+    }
+    if (kind_ != Kind::Chunked && in != out && step.produced != 0) {
+        std::memmove(out, in, step.produced);
     }
     received_ += step.produced;
     if (complete_ && step.status != Status::Bad) {

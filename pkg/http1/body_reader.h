@@ -15,15 +15,15 @@ public:
     enum class Status : std::uint8_t { NeedMore, Complete, Bad };
     struct Step {
         std::size_t consumed;  ///< Raw bytes used; what follows belongs to the next message.
-        std::size_t produced;  ///< Body bytes at the start of the input.
+        std::size_t produced;  ///< Body bytes at the start of `out`.
         Status status;
     };
 
     /// A message with this framing begins. A body of length 0 is complete at once.
     void start(const http::BodyFraming& framing);
     bool complete() const { return complete_; }
-    /// Decodes in place what was read: the body bytes end up at `in`.
-    Step decode(char* in, std::size_t size);
+    /// Decodes what was read to `out`, which is `in` or lies before it in the same memory.
+    Step decode(char* in, std::size_t size, char* out);
     /// The peer closed: whether the body is complete by that (RFC 9112 §8).
     bool complete_at_close();
     /// Body bytes still to come if the framing tells; 0 otherwise.

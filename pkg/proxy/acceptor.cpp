@@ -1,0 +1,41 @@
+#include "proxy/acceptor.h"
+
+#include "proxy/proxy.h"
+
+#include <sys/epoll.h>
+
+namespace rproxy::proxy {
+
+Acceptor::Acceptor(Proxy& proxy, net::Fd fd, std::shared_ptr<runtime::ListenerState> state,
+                   std::uint16_t port)
+    : proxy_(proxy), fd_(std::move(fd)), state_(std::move(state)), port_(port) {
+    proxy_.loop().add(fd_.get(), EPOLLIN, *this);
+}
+
+Acceptor::~Acceptor() {
+    proxy_.loop().remove(fd_.get(), *this);
+}
+
+void Acceptor::on_event(std::uint32_t /*events*/) {
+    accept_waiting();
+}
+
+void Acceptor::accept_waiting() {
+    while (true) {
+        auto accepted = net::accept_one(fd_.get());
+        if (!accepted) {
+            // Out of descriptors or memory: the client stays in the queue, and no new edge will
+            // tell of it.
+            constexpr std::chrono::milliseconds kPause{100};
+            proxy_.loop().arm(retry_, proxy_.loop().now() + kPause);
+            proxy_.report_accept_failure(accepted.error());
+            return;
+        }
+        if (!*accepted) {
+            return;
+        }
+        proxy_.accept(std::move(**accepted), state_, port_);
+    }
+}
+
+}  // namespace rproxy::proxy

@@ -1,0 +1,37 @@
+#pragma once
+
+#include "net/event_loop.h"
+#include "net/socket.h"
+#include "runtime/plan.h"
+
+#include <cstdint>
+#include <memory>
+
+namespace rproxy::proxy {
+
+class Proxy;
+
+/// One worker's listening socket. Worker thread only.
+class Acceptor final : public net::EventHandler, public net::Disposable {
+public:
+    Acceptor(Proxy& proxy, net::Fd fd, std::shared_ptr<runtime::ListenerState> state,
+             std::uint16_t port);
+    ~Acceptor() override;
+
+    /// Takes every waiting client. With SO_REUSEPORT each worker has a queue of its own, so what
+    /// waits in this one would be reset by closing it.
+    void accept_waiting();
+    void rename(std::shared_ptr<runtime::ListenerState> state) { state_ = std::move(state); }
+
+private:
+    void on_event(std::uint32_t events) override;
+    void on_timer() { accept_waiting(); }
+
+    Proxy& proxy_;
+    net::Fd fd_;
+    std::shared_ptr<runtime::ListenerState> state_;
+    std::uint16_t port_;
+    net::MemberTimer<Acceptor, &Acceptor::on_timer> retry_{*this};
+};
+
+}  // namespace rproxy::proxy

@@ -1,0 +1,451 @@
+#include "proxy/exchange.h"
+
+#include "proxy/proxy.h"
+#include "proxy/session.h"
+
+#include <algorithm>
+
+namespace rproxy::proxy {
+
+namespace {
+
+/// A client that half-closes may still want its answer (`printf … | nc`); one that is gone looks
+/// the same until we write. So a request whose client closed its side has this long to be answered
+/// before it is cancelled.
+constexpr std::chrono::seconds kHalfCloseGrace{1};
+
+metrics::RequestRejection rejection_of(http::Reason reason) {
+    switch (reason) {
+        case http::Reason::BodyTooLarge:
+            return metrics::RequestRejection::TooLarge;
+        case http::Reason::UriTooLong:
+        case http::Reason::HeadersTooLarge:
+            return metrics::RequestRejection::HeaderLimit;
+        default:
+            return metrics::RequestRejection::Malformed;
+    }
+}
+
+}  // namespace
+
+void Exchange::attach(Session& session) {
+    session_ = &session;
+    stage_ = Stage::ReadingHead;
+    request_.buffer().reserve(proxy_.settings().buffer_size.bytes);
+}
+
+bool Exchange::has_input() {
+    return !request_.buffer().empty();
+}
+
+void Exchange::detach() {
+    session_ = nullptr;
+    const std::size_t keep = proxy_.settings().buffer_size.bytes;
+    request_.reset(keep);
+    response_.reset(keep);
+}
+
+Exchange::Next Exchange::advance() {
+    while (true) {
+        Step step = Step::Wait;
+        switch (stage_) {
+            case Stage::ReadingHead:
+                step = read_head();
+                break;
+            case Stage::Queued:
+                step = client_gone() ? finish(http::Reason::ClientClosed) : queued();
+                break;
+            case Stage::Connecting:
+                step = client_gone() ? finish(http::Reason::ClientClosed) : check_connected();
+                break;
+            case Stage::Exchanging:
+                step = exchange();
+                break;
+            case Stage::Tunnel:
+                step = pump_tunnel();
+                break;
+            case Stage::Replying:
+                step = flush_reply();
+                break;
+        }
+        if (step == Step::Finished) {
+            return next_;
+        }
+        if (step == Step::Wait) {
+            arm_timers();
+            return stage_ == Stage::ReadingHead && request_.buffer().empty() ? Next::Idle
+                                                                             : Next::Wait;
+        }
+    }
+}
+
+Exchange::Step Exchange::read_head() {
+    auto& buffer = request_.buffer();
+    const auto& limits = proxy_.settings().limits;
+    const http1::HeadLimits head_limits{static_cast<std::size_t>(limits.header_bytes.bytes),
+                                        limits.header_count,
+                                        static_cast<std::size_t>(limits.request_line.bytes)};
+    while (true) {
+        if (scan_.next == 0) {
+            buffer.consume(http1::leading_empty_lines(buffer.view()));
+            buffer.compact();
+        }
+        const auto end = http1::find_head_end(buffer.view(), head_limits, scan_);
+        if (!end) {
+            return refuse_head(end.error());
+        }
+        if (*end) {
+            return parse_head(**end);
+        }
+        if (client_deadline_passed_) {
+            return buffer.empty() ? finish(http::Reason::ClientClosed)
+                                  : reply(http::Reason::ClientTimeout);
+        }
+        if (!session_->readable) {
+            return Step::Wait;
+        }
+        if (buffer.space().empty()) {
+            buffer.reserve(std::min(buffer.capacity() * 2, head_limits.header_bytes + 1));
+        }
+        const auto space = buffer.space();
+        const auto result = session_->stream().read(space);
+        if (result.status == net::IoResult::Status::WouldBlock) {
+            session_->readable = false;
+            return Step::Wait;
+        }
+        if (result.status != net::IoResult::Status::Ok) {
+            return finish(http::Reason::ClientClosed);
+        }
+        if (buffer.empty()) {
+            began_ = proxy_.loop().now();
+            session_->arm(began_ + proxy_.timeouts().client_header);
+        }
+        session_->readable = result.bytes == space.size() || session_->peer_closed;
+        buffer.commit(result.bytes);
+        request_.count_read(result.bytes);
+    }
+}
+
+Exchange::Step Exchange::refuse_head(http1::HeadError error) {
+    switch (error) {
+        case http1::HeadError::LineTooLong:
+            return reply(http::Reason::UriTooLong);
+        case http1::HeadError::TooLarge:
+        case http1::HeadError::TooManyFields:
+            return reply(http::Reason::HeadersTooLarge);
+        case http1::HeadError::BadSyntax:
+        case http1::HeadError::BadVersion:
+            break;
+    }
+    return reply(http::Reason::BadRequest);
+}
+
+Exchange::Step Exchange::parse_head(std::size_t size) {
+    const auto& limits = proxy_.settings().limits;
+    if (began_ == MonotonicTime{}) {
+        began_ = proxy_.loop().now();  // pipelined: it was read with the one before
+    }
+    session_->disarm();
+    head_size_ = size;
+    const http1::HeadLimits head_limits{static_cast<std::size_t>(limits.header_bytes.bytes),
+                                        limits.header_count,
+                                        static_cast<std::size_t>(limits.request_line.bytes)};
+    const auto parsed =
+        http1::parse_request_head(request_.buffer().view().substr(0, size), head_limits, head_);
+    if (!parsed) {
+        return refuse_head(parsed.error());
+    }
+    const auto framing = http::request_framing(head_);
+    if (!framing) {
+        proxy_.cells().rejected[metrics::RequestRejection::Smuggling].add();
+        return reply(http::Reason::BadRequest);
+    }
+    const auto target = http::parse_target(head_);
+    if (!target) {
+        return reply(http::Reason::BadRequest);
+    }
+    framing_ = *framing;
+    target_ = *target;
+    head_parsed_ = true;
+    keep_alive_ = http::keeps_alive(head_.version, head_.fields);
+    // An upgrade whose request has a body would have to wait for its end; nobody does that.
+    upgrade_ = framing_.kind == http::BodyFraming::Kind::None && http::wants_upgrade(head_);
+    request_.start(framing_, head_size_, framing_.kind == http::BodyFraming::Kind::Chunked);
+    request_.set_limit(limits.body_bytes.bytes);
+    session_->listener().cells[proxy_.worker()].requests_active.add();
+    proxy_.cells().exchanges.add();
+    const http::Field* const id = head_.find(http::FieldId::XRequestId);
+    const http::Field* const parent = head_.find(http::FieldId::Traceparent);
+    ids_.set(id == nullptr ? std::string_view{} : id->value,
+             parent == nullptr ? std::string_view{} : parent->value, proxy_.rng());
+    return route();
+}
+
+Exchange::Step Exchange::route() {
+    const auto& settings = proxy_.settings();
+    client_ = http::identify_client(session_->peer().ip, settings.trusted_proxies, head_.fields);
+    if (!proxy_.plan() || proxy_.plan()->plan->snapshot == nullptr) {
+        return reply(http::Reason::NoConfig);
+    }
+    plan_ = proxy_.plan();
+    if (settings.limits.body_bytes.bytes != 0 &&
+        framing_.length > settings.limits.body_bytes.bytes) {
+        return reply(http::Reason::BodyTooLarge);
+    }
+    const auto& routes = plan_->plan->routes;
+    const auto pool = http::needs_normalizing(target_.path)
+                          ? routes.find(target_.host, http::normalized_path(target_.path))
+                          : routes.find(target_.host, target_.path);
+    if (!pool) {
+        return reply(http::Reason::NoRoute);
+    }
+    pool_index_ = *pool;
+    routed_ = true;
+    this->pool().budget->on_request(pool_config().retry.budget.fraction);
+    return choose_backend();
+}
+
+bool Exchange::client_gone() const {
+    if (session_->reset) {
+        return true;
+    }
+    return client_gone_noted_ && proxy_.loop().now() >= client_gone_since_ + kHalfCloseGrace;
+}
+
+void Exchange::on_client_deadline() {
+    client_deadline_passed_ = true;
+}
+
+void Exchange::arm_timers() {
+    const auto now = proxy_.loop().now();
+    const auto& timeouts = proxy_.timeouts();
+    if (stage_ == Stage::ReadingHead) {
+        return;  // set with the first byte; an idle connection's by the session
+    }
+    if (stage_ == Stage::Tunnel) {
+        session_->arm(now + timeouts.tunnel_idle);
+        return;
+    }
+    const bool waits_for_client =
+        !response_.out().empty() || (stage_ == Stage::Exchanging && !request_.source_complete());
+    if (waits_for_client) {
+        session_->arm(now + timeouts.client_body);
+    } else if (session_->peer_closed) {
+        if (!client_gone_noted_) {
+            client_gone_noted_ = true;
+            client_gone_since_ = now;
+        }
+        session_->arm(client_gone_since_ + kHalfCloseGrace);
+    } else {
+        session_->disarm();
+    }
+    if (stage_ == Stage::Exchanging) {
+        const auto& pool_timeouts = pool_config().timeouts;
+        if (!response_seen_) {
+            auto deadline = request_progress_ + pool_timeouts.response;
+            const auto per_try = pool_config().retry.per_try_timeout;
+            if (per_try.count() != 0) {
+                deadline = std::min(deadline, attempt_began_ + per_try);
+            }
+            proxy_.loop().arm(backend_timer_, deadline);
+        } else {
+            proxy_.loop().arm(backend_timer_, now + pool_timeouts.idle);
+        }
+    }
+}
+
+Exchange::Step Exchange::reply(http::Reason reason) {
+    if (response_started_) {
+        return finish(reason);  // the client has part of another answer: only closing is honest
+    }
+    const bool ours_to_count = !head_parsed_ || reason == http::Reason::BodyTooLarge;
+    if (ours_to_count && http::info(reason).status < 500 && reason != http::Reason::ClientTimeout) {
+        proxy_.cells().rejected[rejection_of(reason)].add();
+    }
+    const auto& answer = http::info(reason);
+    const bool body_left = !head_parsed_ || !request_.source_complete();
+    reply_lingers_ = body_left;
+    keep_alive_ = keep_alive_ && !body_left && !proxy_.draining();
+    end_attempt();
+    status_ = answer.status;
+    reply_reason_ = reason;
+    response_.out().clear(proxy_.settings().buffer_size.bytes);
+    auto& out = response_.out().head();
+    out.append("HTTP/1.1 ");
+    out.append_number(answer.status);
+    out.append(' ');
+    out.append(http::status_phrase(answer.status));
+    out.append(
+        "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: "
+        "no-store\r\nX-Rproxy-Reason: ");
+    out.append(answer.code);
+    if (head_parsed_) {
+        out.append("\r\nX-Request-Id: ");
+        out.append(ids_.request_id());
+    }
+    out.append("\r\nContent-Length: ");
+    out.append_number(answer.code.size() + 2 + answer.text.size() + 1);
+    if (!keep_alive_) {
+        out.append("\r\nConnection: close");
+    } else if (head_.version == http::Version::Http10) {
+        out.append("\r\nConnection: keep-alive");
+    }
+    out.append("\r\n\r\n");
+    if (!head_parsed_ || head_.method != http::Method::Head) {
+        out.append(answer.code);
+        out.append(": ");
+        out.append(answer.text);
+        out.append('\n');
+    }
+    response_started_ = true;
+    stage_ = Stage::Replying;
+    return Step::Continue;
+}
+
+Exchange::Step Exchange::flush_reply() {
+    if (!response_.out().empty()) {
+        if (client_deadline_passed_ && stage_ == Stage::Replying &&
+            response_.out().written() != 0) {
+            return finish(reply_reason_);
+        }
+        const auto result = response_.out().flush(session_->stream());
+        if (result.status == net::IoResult::Status::WouldBlock) {
+            session_->watch_writable();
+            return Step::Wait;
+        }
+    }
+    return finish(reply_reason_);
+}
+
+void Exchange::cancel() {
+    finish(http::Reason::ClientClosed);
+}
+
+Exchange::Step Exchange::finish(http::Reason reason) {
+    const auto now = proxy_.loop().now();
+    leave_queue();
+    const bool tunnelled = stage_ == Stage::Tunnel;
+    const bool whole = reason == http::Reason::None && stage_ == Stage::Exchanging &&
+                       response_.done() && response_started_;
+    const bool backend_reusable = whole && request_sent_ && response_keeps_alive_ &&
+                                  !close_delimited_ && response_.surplus() == 0 && lease_;
+    if (lease_) {
+        pool().slots[slot_]->cells().sent_bytes.add(request_.out().written());
+        pool().slots[slot_]->cells().received_bytes.add(response_.bytes_read());
+        if (backend_reusable) {
+            lease_.keep();
+        }
+    }
+    end_attempt();
+    if (head_parsed_ || status_ != 0) {
+        count_request(reason, now);
+        log_request(reason, now);
+    }
+    if (tunnelled) {
+        pool().cells->upgraded_connections_active.sub();
+    }
+    const bool replied = stage_ == Stage::Replying && response_.out().empty();
+    const bool keep = keep_alive_ && (whole || replied) && request_.source_complete() &&
+                      !close_delimited_ && !session_->reset;
+    if (reset_at_end_ || (!whole && !replied && !tunnelled && close_delimited_)) {
+        session_->stream().abort_on_close();
+    }
+    return next_after_finish(keep);
+}
+
+Exchange::Step Exchange::next_after_finish(bool keep) {
+    const bool delivered = response_started_ && response_.out().empty();
+    const bool lingers = !keep && delivered && !reset_at_end_ && stage_ != Stage::Tunnel &&
+                         !session_->reset && (reply_lingers_ || !request_.source_complete());
+    next_ = keep ? Next::NextRequest : (lingers ? Next::Linger : Next::Close);
+    if (keep) {
+        request_.drop_message();
+    }
+    const std::size_t keep_capacity = proxy_.settings().buffer_size.bytes;
+    response_.reset(keep_capacity);
+    request_.out().clear(keep_capacity);
+    proxy_.loop().cancel(backend_timer_);
+    // Everything of this request is forgotten here, in one place.
+    plan_ = {};
+    routed_ = head_parsed_ = keep_alive_ = request_sent_ = request_failed_ = false;
+    scan_ = {};
+    response_scan_ = {};
+    head_.clear();
+    response_head_.clear();
+    began_ = {};
+    excluded_.clear();
+    attempts_ = retries_ = 0;
+    fresh_used_ = saw_full_ = fallback_used_ = false;
+    backend_time_ = {};
+    parked_.reset();
+    status_ = 0;
+    response_started_ = response_seen_ = response_keeps_alive_ = close_delimited_ = false;
+    reset_at_end_ = upgrade_ = tunnel_client_done_ = tunnel_backend_done_ = false;
+    reply_reason_ = http::Reason::None;
+    reply_lingers_ = client_deadline_passed_ = backend_deadline_passed_ = false;
+    client_gone_noted_ = connecting_ = reused_ = queue_slot_free_ = false;
+    stage_ = Stage::ReadingHead;
+    return Step::Finished;
+}
+
+void Exchange::count_request(http::Reason reason, MonotonicTime now) {
+    if (head_parsed_) {
+        session_->listener().cells[proxy_.worker()].requests_active.sub();
+        proxy_.cells().exchanges.sub();
+    }
+    const std::uint16_t status =
+        reason == http::Reason::ClientClosed && status_ == 0 ? http::info(reason).status : status_;
+    if (reply_reason_ != http::Reason::None) {
+        proxy_.cells().local_replies[static_cast<std::size_t>(reply_reason_)].add();
+    } else if (reason != http::Reason::None) {
+        proxy_.cells().local_replies[static_cast<std::size_t>(reason)].add();
+    }
+    if (routed_) {
+        auto& cells = *pool().cells;
+        cells.requests.add(status, static_cast<metrics::RequestMethod>(head_.method));
+        cells.request_duration[static_cast<std::size_t>(metrics::code_class(status))].observe(
+            now - began_);
+    }
+}
+
+void Exchange::log_request(http::Reason reason, MonotonicTime now) {
+    const auto& log = proxy_.settings().log;
+    const std::uint16_t status =
+        reason == http::Reason::ClientClosed && status_ == 0 ? http::info(reason).status : status_;
+    const bool failed = status >= 500 || reason != http::Reason::None;
+    if (!log.access || proxy_.access_log() == nullptr || (log.access_only_failures && !failed)) {
+        return;
+    }
+    if (log.access_sample.fraction < 1 && !failed &&
+        proxy_.rng().unit() >= log.access_sample.fraction) {
+        return;
+    }
+    log::AccessRecord record;
+    record.time = proxy_.loop().wall_now();
+    const std::string client = (head_parsed_ ? client_.address : session_->peer().ip).to_string();
+    record.client = client;
+    if (head_parsed_) {
+        record.request_id = ids_.request_id();
+        record.trace_id = ids_.trace_id();
+        record.method = head_.method_text;
+        record.host = target_.host;
+        record.path = target_.path;
+        record.protocol = head_.version == http::Version::Http11 ? "HTTP/1.1" : "HTTP/1.0";
+    }
+    record.status = status;
+    record.bytes_in = head_size_ + request_.body().received();
+    record.bytes_out = response_.out().written();
+    record.duration = began_ == MonotonicTime{} ? std::chrono::nanoseconds{0} : now - began_;
+    record.backend_duration = backend_time_;
+    if (routed_) {
+        record.pool = pool_config().name;
+        if (attempts_ != 0) {
+            record.backend = pool().plan->backends[slot_].name;
+        }
+    }
+    record.attempts = attempts_;
+    record.reason = http::info(reply_reason_ != http::Reason::None ? reply_reason_ : reason).code;
+    proxy_.access_log()->append(record);
+}
+
+}  // namespace rproxy::proxy

@@ -1,0 +1,253 @@
+#include "proxy/proxy.h"
+
+#include "log/log.h"
+#include "proxy/exchange.h"
+
+#include <algorithm>
+#include <set>
+
+namespace rproxy::proxy {
+
+Proxy::Proxy(net::EventLoop& loop, const Options& options)
+    : loop_(loop),
+      options_(options),
+      rng_(options.seed),
+      defaults_(std::make_unique<config::Snapshot>()),
+      settings_(defaults_.get()) {
+    loop_.set_turn_observer(
+        [this](std::chrono::nanoseconds worked) { cells_.loop_lag.observe(worked); });
+    loop_.set_end_of_turn([this] { turn_ended(); });
+}
+
+Proxy::~Proxy() = default;
+
+void Proxy::turn_ended() {
+    // Going on may wake others; those go on in this turn too.
+    for (std::size_t i = 0; i < woken_.size(); ++i) {
+        woken_[i]->drive();
+    }
+    woken_.clear();
+    if (sweep_) {
+        sweep_pools();
+    }
+}
+
+backends::ConnectionPool& Proxy::connection_pool(
+    const std::shared_ptr<backends::Backend>& backend) {
+    auto& pool = connection_pools_[backend->key()];
+    if (!pool) {
+        pool = std::make_unique<backends::ConnectionPool>(loop_, backend, options_.worker);
+    }
+    pool->reinstate();
+    return *pool;
+}
+
+void Proxy::apply(std::shared_ptr<const runtime::Plan> plan,
+                  std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies,
+                  std::vector<Socket> added) {
+    auto mine = std::make_unique<WorkerPlan>();
+    mine->pools.resize(plan->pools.size());
+    for (std::size_t i = 0; i < plan->pools.size(); ++i) {
+        const runtime::PoolPlan& pool = plan->pools[i];
+        WorkerPool& worker_pool = mine->pools[i];
+        worker_pool.plan = &pool;
+        worker_pool.policy = std::move(policies[i]);
+        worker_pool.cells = &pool.state->cells(options_.worker);
+        worker_pool.budget = &budgets_[pool.config.name];
+        worker_pool.slots.reserve(pool.backends.size());
+        for (const auto& backend : pool.backends) {
+            auto& connections = connection_pool(backend.backend);
+            connections.set_idle_timeout(pool.config.timeouts.idle);
+            worker_pool.slots.emplace_back(&connections);
+        }
+    }
+    reconcile_listeners(*plan, std::move(added));
+    retire_missing(*plan);
+    snapshot_ = plan->snapshot;
+    settings_ = snapshot_ ? snapshot_.get() : defaults_.get();
+    mine->plan = std::move(plan);
+    plan_ = WorkerPlan::Ref(std::move(mine));
+}
+
+void Proxy::retire_missing(const runtime::Plan& plan) {
+    std::set<const backends::Backend*> kept;
+    for (const auto& pool : plan.pools) {
+        for (const auto& backend : pool.backends) {
+            kept.insert(backend.backend.get());
+        }
+    }
+    for (auto& [key, connections] : connection_pools_) {
+        if (!kept.contains(connections->backend().get())) {
+            connections->retire();
+            sweep_ = true;
+        }
+    }
+}
+
+/// Retired pools go once the last request on the old plan has.
+void Proxy::sweep_pools() {
+    sweep_ = false;
+    for (auto it = connection_pools_.begin(); it != connection_pools_.end();) {
+        if (it->second->unused()) {
+            it = connection_pools_.erase(it);
+        } else {
+            sweep_ = sweep_ || it->second->retired();
+            ++it;
+        }
+    }
+}
+
+void Proxy::reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> added) {
+    std::map<std::string, std::unique_ptr<Acceptor>> next;
+    for (const auto& listener : plan.listeners) {
+        const std::string address = listener.config.address.to_string();
+        if (const auto kept = acceptors_.find(address); kept != acceptors_.end()) {
+            kept->second->rename(listener.state);
+            next.insert(acceptors_.extract(kept));
+            continue;
+        }
+        const auto socket = std::ranges::find(added, address, &Socket::address);
+        if (socket != added.end()) {
+            next[address] = std::make_unique<Acceptor>(*this, std::move(socket->fd), listener.state,
+                                                       listener.port);
+        }
+    }
+    std::swap(acceptors_, next);
+    for (auto& [address, acceptor] : next) {
+        acceptor->accept_waiting();
+    }
+}
+
+void Proxy::set_policy(std::uint64_t revision, std::size_t pool,
+                       std::shared_ptr<const runtime::PoolPolicy> policy) {
+    if (plan_ && plan_->plan->revision == revision && pool < plan_->pools.size()) {
+        plan_->pools[pool].policy = std::move(policy);
+        slot_freed(plan_->pools[pool]);  // a backend may have come back
+    }
+}
+
+void Proxy::close_listeners() {
+    for (auto& [address, acceptor] : acceptors_) {
+        acceptor->accept_waiting();
+    }
+    acceptors_.clear();
+    for (Session* session = sessions_; session != nullptr;) {
+        Session* const next = session->next_;
+        session->close_if_idle();
+        session = next;
+    }
+}
+
+void Proxy::close_all() {
+    acceptors_.clear();
+    while (sessions_ != nullptr) {
+        sessions_->close();
+    }
+    for (auto& [key, connections] : connection_pools_) {
+        connections->retire();
+    }
+}
+
+void Proxy::accept(net::Accepted accepted, const std::shared_ptr<runtime::ListenerState>& listener,
+                   std::uint16_t port) {
+    auto& cells = listener->cells[options_.worker];
+    const auto limit = settings_->limits.connections;
+    if (limit != 0 && listener->connections.load(std::memory_order_relaxed) >= limit) {
+        refuse(accepted, *listener);
+        return;
+    }
+    listener->connections.fetch_add(1, std::memory_order_relaxed);
+    cells.connections_total.add();
+    cells.connections_active.add();
+    cells_.sessions.add();
+    auto* const session =
+        std::make_unique<Session>(*this, std::move(accepted), listener, port).release();
+    session->next_ = sessions_;
+    if (sessions_ != nullptr) {
+        sessions_->previous_ = session;
+    }
+    sessions_ = session;
+    session->start();
+}
+
+/// Over limits.connections: a short answer that always fits the socket's buffer, and goodbye.
+void Proxy::refuse(net::Accepted& accepted, runtime::ListenerState& listener) {
+    listener.cells[options_.worker].connections_rejected[metrics::ListenerRejection::Limit].add();
+    cells_.local_replies[static_cast<std::size_t>(http::Reason::ConnectionLimit)].add();
+    const auto& answer = http::info(http::Reason::ConnectionLimit);
+    const std::string body = std::string(answer.code) + ": " + std::string(answer.text) + "\n";
+    const std::string head =
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        "Cache-Control: no-store\r\nX-Rproxy-Reason: " +
+        std::string(answer.code) +
+        "\r\nConnection: close\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n";
+    std::string text = head + body;
+    net::Stream stream(std::move(accepted.fd));
+    const iovec piece{text.data(), text.size()};
+    stream.write({&piece, 1});
+    stream.shutdown_write();
+    // What the client has sent already would turn the close into a reset and destroy the answer.
+    std::array<char, 4096> scratch;
+    stream.read(scratch);
+}
+
+void Proxy::forget(Session& session) {
+    (session.previous_ != nullptr ? session.previous_->next_ : sessions_) = session.next_;
+    if (session.next_ != nullptr) {
+        session.next_->previous_ = session.previous_;
+    }
+    session.listener().connections.fetch_sub(1, std::memory_order_relaxed);
+    session.listener().cells[options_.worker].connections_active.sub();
+    cells_.sessions.sub();
+    loop_.dispose(std::unique_ptr<net::Disposable>(&session));
+}
+
+std::unique_ptr<Exchange> Proxy::take_exchange(Session& session) {
+    std::unique_ptr<Exchange> exchange;
+    if (stock_.empty()) {
+        exchange = std::make_unique<Exchange>(*this);
+    } else {
+        exchange = std::move(stock_.back());
+        stock_.pop_back();
+    }
+    exchange->attach(session);
+    return exchange;
+}
+
+void Proxy::give_back(std::unique_ptr<Exchange> exchange) {
+    exchange->detach();
+    if (stock_.size() < kMostStocked) {
+        stock_.push_back(std::move(exchange));
+    }
+}
+
+void Proxy::slot_freed(WorkerPool& pool) {
+    if (pool.first_waiting != nullptr) {
+        Exchange* const exchange = pool.first_waiting;
+        exchange->queue_slot_free_ = true;
+        woken_.push_back(exchange->session_);
+    } else if (pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 &&
+               options_.wake_others) {
+        options_.wake_others(pool.plan->config.name);
+    }
+}
+
+void Proxy::wake_waiting(const std::string& pool) {
+    if (!plan_) {
+        return;
+    }
+    for (WorkerPool& candidate : plan_->pools) {
+        if (candidate.plan->config.name == pool && candidate.first_waiting != nullptr) {
+            slot_freed(candidate);
+        }
+    }
+}
+
+void Proxy::report_accept_failure(std::error_code error) {
+    if (const auto suppressed = accept_failures_.admit(loop_.now())) {
+        log::warn("cannot accept clients", "error", error.message(), "suppressed", *suppressed,
+                  "hint", "raise the limit of open files (ulimit -n)");
+    }
+}
+
+}  // namespace rproxy::proxy

@@ -1,0 +1,134 @@
+#pragma once
+
+#include "backends/connection_pool.h"
+#include "base/rng.h"
+#include "http/reason.h"
+#include "log/access_log.h"
+#include "log/rate_limiter.h"
+#include "metrics/bounds.h"
+#include "metrics/cell.h"
+#include "metrics/labels.h"
+#include "net/event_loop.h"
+#include "proxy/acceptor.h"
+#include "proxy/session.h"
+#include "proxy/worker_plan.h"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <unordered_map>
+#include <vector>
+
+namespace rproxy::proxy {
+
+/// What one worker counts besides listeners, pools and backends.
+struct alignas(64) ProxyCells {
+    metrics::CounterSet<metrics::RequestRejection> rejected;
+    std::array<metrics::Counter, http::kReasons> local_replies;  ///< By http::Reason.
+    metrics::Histogram<metrics::kLoopLagBounds> loop_lag;
+    metrics::Gauge sessions;
+    metrics::Gauge exchanges;  ///< Requests and tunnels in progress.
+};
+
+/// The data plane of one worker: its listeners, client connections, backend connections and the
+/// plan they run on. Created on the control thread; everything else on the worker's, reached by
+/// loop().post().
+class Proxy {
+public:
+    struct Options {
+        std::size_t worker{0};
+        std::uint64_t seed{0};
+        backends::TrafficObserver* observer{nullptr};  ///< Outlives the proxy.
+        log::AccessLogBuffer* access_log{nullptr};     ///< Outlives the proxy; null: none.
+        /// Tells the other workers that a slot of a pool is free while requests wait somewhere.
+        std::function<void(const std::string& pool)> wake_others;
+    };
+    Proxy(net::EventLoop& loop, const Options& options);
+    ~Proxy();
+    Proxy(const Proxy&) = delete;
+    Proxy& operator=(const Proxy&) = delete;
+
+    /// A listener's socket for this worker.
+    struct Socket {
+        std::string address;  ///< Endpoint::to_string as configured.
+        net::Fd fd;
+    };
+    /// Switches to `plan`: new requests run on it, running ones finish on theirs. `added` are
+    /// listeners not open yet; open ones that the plan does not have are closed after their waiting
+    /// clients were accepted. `policies` are one for each pool.
+    void apply(std::shared_ptr<const runtime::Plan> plan,
+               std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies,
+               std::vector<Socket> added);
+    /// A new choice for one pool, if `revision` is still the present plan's.
+    void set_policy(std::uint64_t revision, std::size_t pool,
+                    std::shared_ptr<const runtime::PoolPolicy> policy);
+    /// From now on answers say `Connection: close` and idle connections end after their next
+    /// answer.
+    void begin_drain() { draining_ = true; }
+    /// Stops accepting, after taking what waits; closes idle connections.
+    void close_listeners();
+    /// Ends everything at once.
+    void close_all();
+    bool draining() const { return draining_; }
+    /// Read by any thread: sessions and exchanges tell whether the worker is idle.
+    const ProxyCells& cells() const { return cells_; }
+
+    // For Session and Exchange:
+    ProxyCells& cells() { return cells_; }
+    net::EventLoop& loop() { return loop_; }
+    Rng& rng() { return rng_; }
+    std::size_t worker() const { return options_.worker; }
+    backends::TrafficObserver* observer() { return options_.observer; }
+    log::AccessLogBuffer* access_log() { return options_.access_log; }
+    const WorkerPlan::Ref& plan() const { return plan_; }
+    const config::ClientTimeouts& timeouts() const { return settings_->timeouts; }
+    const config::Snapshot& settings() const { return *settings_; }
+    std::unique_ptr<Exchange> take_exchange(Session& session);
+    void give_back(std::unique_ptr<Exchange> exchange);
+    void forget(Session& session);
+    /// A client of `listener` is there.
+    void accept(net::Accepted accepted, const std::shared_ptr<runtime::ListenerState>& listener,
+                std::uint16_t port);
+    /// accept(2) failed for a reason that will pass.
+    void report_accept_failure(std::error_code error);
+    /// A slot of a backend of `pool` became free; somebody may wait for it.
+    void slot_freed(WorkerPool& pool);
+    /// As slot_freed, told by another worker.
+    void wake_waiting(const std::string& pool);
+
+private:
+    static constexpr std::size_t kMostStocked = 4096;
+
+    backends::ConnectionPool& connection_pool(const std::shared_ptr<backends::Backend>& backend);
+    void reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> added);
+    void retire_missing(const runtime::Plan& plan);
+    void sweep_pools();
+    void refuse(net::Accepted& accepted, runtime::ListenerState& listener);
+    void turn_ended();
+
+    net::EventLoop& loop_;
+    const Options options_;
+    XoshiroRng rng_;
+    ProxyCells cells_;
+    std::map<backends::BackendKey, std::unique_ptr<backends::ConnectionPool>> connection_pools_;
+    std::unordered_map<std::string, RetryBudget> budgets_;
+    std::unique_ptr<const config::Snapshot> defaults_;
+    std::shared_ptr<const config::Snapshot> snapshot_;
+    const config::Snapshot* settings_;  // the present snapshot, or the defaults before the first
+    WorkerPlan::Ref plan_;
+    std::map<std::string, std::unique_ptr<Acceptor>> acceptors_;  // by address
+    Session* sessions_{nullptr};
+    std::vector<std::unique_ptr<Exchange>> stock_;
+    std::vector<Session*> woken_;  // to go on at the end of this turn
+    bool draining_{false};
+    bool sweep_{false};
+    log::RateLimiter accept_failures_{1, std::chrono::seconds{10}};
+};
+
+}  // namespace rproxy::proxy

@@ -1,0 +1,212 @@
+#include "proxy/pump.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+namespace rproxy::proxy {
+
+using net::IoResult;
+
+namespace {
+
+/// Copying a small body behind its head costs less than a second iovec.
+constexpr std::size_t kCopyUpTo = 2048;
+
+iovec piece(std::string_view text) {
+    // iovec has no const form; sendmsg only reads.
+    return {const_cast<char*>(text.data()), text.size()};
+}
+
+}  // namespace
+
+IoResult Outgoing::flush(net::Stream& stream) {
+    if (!body_.empty() && body_.size() <= kCopyUpTo && !head_.empty()) {
+        head_.append(body_);
+        body_ = {};
+    }
+    while (!empty()) {
+        std::array<iovec, 3> pieces{};
+        std::size_t count = 0;
+        for (const std::string_view text : {head_.view(), body_, tail_.view()}) {
+            if (!text.empty()) {
+                pieces[count++] = piece(text);
+            }
+        }
+        const IoResult result = stream.write({pieces.data(), count});
+        if (result.status != IoResult::Status::Ok) {
+            return result;
+        }
+        const bool partial = result.bytes < size();
+        consume(result.bytes);
+        if (partial) {
+            // The socket's buffer is full; the next attempt would only say so.
+            return {IoResult::Status::WouldBlock, 0, 0};
+        }
+    }
+    return {};
+}
+
+void Outgoing::consume(std::size_t n) {
+    written_ += n;
+    const std::size_t of_head = std::min(n, head_.size());
+    head_.consume(of_head);
+    n -= of_head;
+    const std::size_t of_body = std::min(n, body_.size());
+    body_.remove_prefix(of_body);
+    n -= of_body;
+    tail_.consume(n);
+}
+
+void Outgoing::clear(std::size_t keep) {
+    head_.shrink(keep);
+    body_ = {};
+    tail_.shrink(keep);
+    written_ = 0;
+}
+
+void Pump::start(const http::BodyFraming& framing, std::size_t head_size, bool chunked_out) {
+    body_.start(framing);
+    base_ = decoded_end_ = raw_begin_ = head_size;
+    chunked_out_ = chunked_out;
+    end_framed_ = body_.complete();
+    replayable_ = true;
+}
+
+Pump::Status Pump::run(End source, End sink) {
+    while (true) {
+        // Decoded first and then written, so that a head leaves together with the body behind it,
+        // and nothing at all leaves of a body that is malformed from its start.
+        if (!body_.complete() && raw_begin_ < buffer_.size() && out_.takes_body()) {
+            if (!decode()) {
+                return Status::SourceMalformed;
+            }
+            if (limit_ != 0 && body_.received() > limit_) {
+                return Status::TooLarge;
+            }
+        }
+        if (!out_.empty()) {
+            const Status status = flush(sink);
+            if (status != Status::Done) {
+                return status;
+            }
+        }
+        if (body_.complete()) {
+            return Status::Done;
+        }
+        if (raw_begin_ == buffer_.size()) {
+            const Status status = read(source);
+            if (status != Status::Done) {
+                return status;
+            }
+        }
+    }
+}
+
+/// Done: nothing waits to be written.
+Pump::Status Pump::flush(End sink) {
+    if (!sink.ready) {
+        return Status::WaitSink;
+    }
+    const IoResult result = out_.flush(sink.stream);
+    switch (result.status) {
+        case IoResult::Status::Ok:
+            return Status::Done;
+        case IoResult::Status::WouldBlock:
+            sink.ready = false;
+            return Status::WaitSink;
+        case IoResult::Status::Closed:
+        case IoResult::Status::Failed:
+            break;
+    }
+    return Status::SinkFailed;
+}
+
+/// Done: something was read, or the end was reached by the source's closing.
+Pump::Status Pump::read(End source) {
+    if (!source.ready) {
+        return Status::WaitSource;
+    }
+    if (buffer_.space().empty()) {
+        // All of it is written: the room is used again, and what was in it cannot be replayed.
+        replayable_ = replayable_ && decoded_end_ == base_;
+        buffer_.truncate(base_);
+        decoded_end_ = raw_begin_ = base_;
+    }
+    const auto space = buffer_.space();
+    const IoResult result = source.stream.read(space);
+    switch (result.status) {
+        case IoResult::Status::Ok:
+            buffer_.commit(result.bytes);
+            bytes_read_ += result.bytes;
+            // A short read emptied the socket (epoll(7)); after a FIN there is one more to come.
+            source.ready = result.bytes == space.size() || source.peer_closed;
+            return Status::Done;
+        case IoResult::Status::WouldBlock:
+            source.ready = false;
+            return Status::WaitSource;
+        case IoResult::Status::Closed:
+            if (!body_.complete_at_close()) {
+                return Status::SourceEnded;
+            }
+            frame({});
+            return Status::Done;
+        case IoResult::Status::Failed:
+            break;
+    }
+    return Status::SourceFailed;
+}
+
+bool Pump::decode() {
+    char* const memory = buffer_.data();
+    const auto step =
+        body_.decode(memory + raw_begin_, buffer_.size() - raw_begin_, memory + decoded_end_);
+    const std::string_view decoded(memory + decoded_end_, step.produced);
+    raw_begin_ += step.consumed;
+    decoded_end_ += step.produced;
+    if (step.status == http1::BodyReader::Status::Bad) {
+        return false;
+    }
+    frame(decoded);
+    return true;
+}
+
+void Pump::frame(std::string_view body) {
+    if (chunked_out_ && !body.empty()) {
+        out_.head().append_number(body.size(), 16);
+        out_.head().append("\r\n");
+        out_.append_tail("\r\n");
+    }
+    out_.set_body(body);
+    if (body_.complete() && !end_framed_) {
+        end_framed_ = true;
+        if (chunked_out_) {
+            out_.append_tail("0\r\n");
+            out_.append_tail(body_.trailers());
+            out_.append_tail("\r\n");
+        }
+    }
+}
+
+void Pump::replay() {
+    end_framed_ = body_.complete() && !chunked_out_;
+    frame({buffer_.data() + base_, decoded_end_ - base_});
+}
+
+void Pump::drop_message() {
+    buffer_.consume(std::min(raw_begin_, buffer_.size()));
+    base_ = decoded_end_ = raw_begin_ = 0;
+}
+
+void Pump::reset(std::size_t keep) {
+    buffer_.shrink(keep);
+    out_.clear(keep);
+    base_ = decoded_end_ = raw_begin_ = 0;
+    end_framed_ = true;
+    replayable_ = true;
+    bytes_read_ = 0;
+    limit_ = 0;
+    body_.start({});
+}
+
+}  // namespace rproxy::proxy

@@ -1,0 +1,172 @@
+#include "proxy/session.h"
+
+#include "proxy/exchange.h"
+#include "proxy/proxy.h"
+
+#include <sys/epoll.h>
+
+#include <array>
+
+namespace rproxy::proxy {
+
+namespace {
+
+/// After an answer that ends the connection while the client may still be sending: reading on for a
+/// moment keeps the kernel from resetting the connection, which could destroy the answer on its way
+/// (RFC 9112 §9.6).
+constexpr std::chrono::seconds kLingerTime{2};
+constexpr std::uint32_t kLingerBytes = 1U << 20U;
+
+}  // namespace
+
+Session::Session(Proxy& proxy, net::Accepted accepted,
+                 std::shared_ptr<runtime::ListenerState> listener, std::uint16_t listener_port)
+    : proxy_(proxy),
+      stream_(std::move(accepted.fd)),
+      peer_(accepted.peer),
+      listener_(std::move(listener)),
+      listener_port_(listener_port) {}
+
+Session::~Session() = default;
+
+bool Session::start() {
+    if (!proxy_.loop().add(stream_.fd(), EPOLLIN | EPOLLRDHUP, *this)) {
+        close();
+        return false;
+    }
+    arm(proxy_.loop().now() + proxy_.timeouts().client_header);
+    return true;
+}
+
+void Session::on_event(std::uint32_t events) {
+    readable = readable || (events & EPOLLIN) != 0;
+    writable = writable || (events & EPOLLOUT) != 0;
+    if ((events & EPOLLRDHUP) != 0) {
+        peer_closed = true;
+        readable = true;
+    }
+    if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+        peer_closed = true;
+        reset = true;
+        readable = true;
+        writable = true;
+    }
+    if (lingering_) {
+        drain_input();
+    } else {
+        drive();
+    }
+}
+
+void Session::drive() {
+    if (driving_ || closed_) {
+        return;  // called from within the loop below: it goes round again anyway
+    }
+    driving_ = true;
+    while (!closed_) {
+        if (!exchange_) {
+            if (!readable) {
+                break;
+            }
+            exchange_ = proxy_.take_exchange(*this);
+        }
+        const Exchange::Next next = exchange_->advance();
+        if (next == Exchange::Next::Wait) {
+            break;
+        }
+        if (next == Exchange::Next::Idle || next == Exchange::Next::NextRequest) {
+            if (!exchange_->has_input()) {
+                proxy_.give_back(std::move(exchange_));
+            }
+            if (proxy_.draining() && !exchange_) {
+                close();
+            } else if (next == Exchange::Next::Idle || !exchange_) {
+                wait_idle();
+            }
+            continue;
+        }
+        proxy_.give_back(std::move(exchange_));
+        if (next == Exchange::Next::Linger) {
+            linger();
+        } else {
+            close();
+        }
+        break;
+    }
+    driving_ = false;
+}
+
+void Session::wait_idle() {
+    arm(proxy_.loop().now() + proxy_.timeouts().client_idle);
+}
+
+void Session::on_timer() {
+    if (exchange_) {
+        exchange_->on_client_deadline();
+        drive();
+    } else {
+        close();
+    }
+}
+
+void Session::arm(MonotonicTime deadline) {
+    proxy_.loop().arm(timer_, deadline);
+}
+void Session::disarm() {
+    proxy_.loop().cancel(timer_);
+}
+
+void Session::watch_writable() {
+    if (!watching_writable_) {
+        watching_writable_ = true;
+        proxy_.loop().modify(stream_.fd(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, *this);
+    }
+}
+
+void Session::linger() {
+    if (reset) {
+        close();
+        return;
+    }
+    stream_.shutdown_write();
+    lingering_ = true;
+    arm(proxy_.loop().now() + kLingerTime);
+    drain_input();
+}
+
+void Session::drain_input() {
+    std::array<char, 4096> scratch;
+    while (!closed_) {
+        const auto result = stream_.read(scratch);
+        if (result.status == net::IoResult::Status::WouldBlock) {
+            return;
+        }
+        lingered_bytes_ += static_cast<std::uint32_t>(result.bytes);
+        if (result.status != net::IoResult::Status::Ok || lingered_bytes_ > kLingerBytes) {
+            close();
+        }
+    }
+}
+
+void Session::close_if_idle() {
+    if (!exchange_ && !lingering_) {
+        close();
+    }
+}
+
+void Session::close() {
+    if (closed_) {
+        return;
+    }
+    closed_ = true;
+    disarm();
+    if (exchange_) {
+        exchange_->cancel();
+        proxy_.give_back(std::move(exchange_));
+    }
+    proxy_.loop().remove(stream_.fd(), *this);
+    stream_.close();
+    proxy_.forget(*this);
+}
+
+}  // namespace rproxy::proxy

@@ -1,0 +1,84 @@
+#pragma once
+
+#include "backends/pool_state.h"
+#include "net/event_loop.h"
+#include "net/socket.h"
+#include "net/stream.h"
+#include "runtime/plan.h"
+
+#include <cstdint>
+#include <memory>
+
+namespace rproxy::proxy {
+
+class Exchange;
+class Proxy;
+
+/// The backend that a client connection keeps under `selection: {by: connection}`.
+struct PinnedBackend {
+    const backends::PoolState* pool{nullptr};  // compared, never followed
+    std::uint64_t revision{0};                 // of the plan that `slot` belongs to
+    std::uint32_t slot{0};
+    std::shared_ptr<backends::Backend> backend;
+};
+
+/// One client connection: idle, in an Exchange, or lingering before its close. Small while idle:
+/// buffers and parsers belong to the Exchange, which it has only while a request is about. It does
+/// the I/O's bookkeeping and decides nothing about requests. Worker thread only; owned by its
+/// Proxy.
+class Session final : public net::EventHandler, public net::Disposable {
+public:
+    Session(Proxy& proxy, net::Accepted accepted, std::shared_ptr<runtime::ListenerState> listener,
+            std::uint16_t listener_port);
+    ~Session() override;
+
+    /// Registers with the loop and waits for the first request. False: already closed.
+    bool start();
+    /// Goes on until something must be waited for.
+    void drive();
+    /// Ends an idle connection (draining); one in an exchange ends after it.
+    void close_if_idle();
+    void close();
+
+    net::Stream& stream() { return stream_; }
+    const net::Peer& peer() const { return peer_; }
+    runtime::ListenerState& listener() { return *listener_; }
+    std::uint16_t listener_port() const { return listener_port_; }
+    /// What a write that would block leaves behind: the loop tells when there is room again.
+    void watch_writable();
+    /// Deadlines that the Exchange sets for the client's side; on_timer tells it.
+    void arm(MonotonicTime deadline);
+    void disarm();
+    std::unique_ptr<PinnedBackend>& pinned() { return pinned_; }
+
+    bool readable{false};
+    bool writable{true};
+    bool peer_closed{false};  ///< FIN seen.
+    bool reset{false};        ///< The connection is dead in both directions.
+
+private:
+    friend class Proxy;
+    void on_event(std::uint32_t events) override;
+    void on_timer();
+    void wait_idle();
+    void linger();
+    void drain_input();
+
+    Proxy& proxy_;
+    net::Stream stream_;
+    net::Peer peer_;
+    std::shared_ptr<runtime::ListenerState> listener_;
+    std::unique_ptr<Exchange> exchange_;
+    std::unique_ptr<PinnedBackend> pinned_;
+    net::MemberTimer<Session, &Session::on_timer> timer_{*this};
+    Session* previous_{nullptr};  // in the Proxy's list
+    Session* next_{nullptr};
+    std::uint16_t listener_port_;
+    bool watching_writable_{false};
+    bool lingering_{false};
+    bool closed_{false};
+    bool driving_{false};
+    std::uint32_t lingered_bytes_{0};
+};
+
+}  // namespace rproxy::proxy

@@ -1,0 +1,68 @@
+#pragma once
+
+#include "backends/connection_pool.h"
+#include "proxy/retry_budget.h"
+#include "runtime/plan.h"
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace rproxy::proxy {
+
+class Exchange;
+
+/// A pool as one worker sees it.
+struct WorkerPool {
+    const runtime::PoolPlan* plan{nullptr};
+    std::shared_ptr<const runtime::PoolPolicy> policy;
+    std::vector<backends::ConnectionPool::Ref> slots;  ///< By the plan's slot.
+    backends::PoolCells* cells{nullptr};
+    RetryBudget* budget{nullptr};  ///< The worker's for this pool; kept over reloads.
+    // Requests that wait for a free slot, first come first served.
+    Exchange* first_waiting{nullptr};
+    Exchange* last_waiting{nullptr};
+};
+
+/// A Plan with this worker's connections and counters looked up. Counted by the exchanges that run
+/// on it: a plain count, worker thread only.
+class WorkerPlan {
+public:
+    std::shared_ptr<const runtime::Plan> plan;
+    std::vector<WorkerPool> pools;
+    std::vector<runtime::ListenerCells*> listener_cells;
+
+    /// Shared by reference; the last one deletes it, and with it lets go of the Snapshot.
+    class Ref {
+    public:
+        Ref() = default;
+        explicit Ref(std::unique_ptr<WorkerPlan> plan) : plan_(plan.release()) { ++plan_->uses_; }
+        Ref(const Ref& other) : plan_(other.plan_) {
+            if (plan_ != nullptr) {
+                ++plan_->uses_;
+            }
+        }
+        Ref(Ref&& other) noexcept : plan_(std::exchange(other.plan_, nullptr)) {}
+        Ref& operator=(Ref other) noexcept {
+            std::swap(plan_, other.plan_);
+            return *this;
+        }
+        ~Ref() {
+            if (plan_ != nullptr && --plan_->uses_ == 0) {
+                delete plan_;
+            }
+        }
+        WorkerPlan* operator->() const { return plan_; }
+        WorkerPlan& operator*() const { return *plan_; }
+        explicit operator bool() const { return plan_ != nullptr; }
+
+    private:
+        WorkerPlan* plan_{nullptr};
+    };
+
+private:
+    std::size_t uses_{0};
+};
+
+}  // namespace rproxy::proxy

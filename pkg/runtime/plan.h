@@ -1,0 +1,81 @@
+#pragma once
+
+#include "backends/backend.h"
+#include "backends/pool_state.h"
+#include "balancing/policy.h"
+#include "config/snapshot.h"
+#include "routing/route_table.h"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace rproxy::runtime {
+
+/// What one worker counts of one listener.
+struct alignas(64) ListenerCells {
+    metrics::Gauge connections_active;
+    metrics::Counter connections_total;
+    metrics::CounterSet<metrics::ListenerRejection> connections_rejected;
+    metrics::Gauge requests_active;
+};
+
+/// A listener over all workers and reloads, by its address.
+struct ListenerState {
+    ListenerState(std::string listener_name, std::size_t workers)
+        : name(std::move(listener_name)), cells(workers) {}
+    const std::string name;
+    std::atomic<std::uint32_t> connections{0};  ///< Open, over all workers: for limits.connections.
+    std::vector<ListenerCells> cells;
+};
+
+struct ListenerPlan {
+    config::Listener config;
+    std::uint16_t port{0};  ///< The one bound, where the configuration says 0.
+    std::shared_ptr<ListenerState> state;
+};
+
+/// One backend of a pool as the configuration has it, at its slot.
+struct BackendPlan {
+    std::shared_ptr<backends::Backend> backend;
+    std::string name;     ///< The metrics' label.
+    std::string address;  ///< As configured: a name stays a name.
+    std::uint32_t weight{1};
+    std::uint32_t max_connections{0};
+    config::AdminState admin_state{config::AdminState::Up};
+};
+
+struct PoolPlan {
+    config::Pool config;
+    std::shared_ptr<backends::PoolState> state;
+    std::vector<BackendPlan> backends;      ///< Names resolved: each address its own.
+    std::optional<std::uint32_t> fallback;  ///< Of when_all_down: {pool}, by index.
+};
+
+/// A Snapshot compiled for the request path: names resolved to indexes, states looked up.
+/// Immutable; every request works on the one it began with. `generation` counts accepted
+/// configurations, `revision` also the plans made because a name's addresses changed.
+struct Plan {
+    std::shared_ptr<const config::Snapshot> snapshot;  ///< Null before the first configuration.
+    std::uint64_t generation{0};
+    std::uint64_t revision{0};
+    std::vector<ListenerPlan> listeners;
+    std::vector<PoolPlan> pools;
+    routing::RouteTable routes;
+};
+
+/// How a pool chooses at present; made by the control thread whenever health, weights or membership
+/// change. For the Plan with the same revision only.
+struct PoolPolicy {
+    std::unique_ptr<const balancing::Policy> policy;
+    std::vector<std::uint8_t> eligible;  ///< By slot, 0 or 1: may a pinned client go on there?
+    /// Nothing is healthy and the policy offers the unhealthy ones (when_all_down: try_anyway).
+    bool fail_open{false};
+    /// Nothing is healthy, whatever when_all_down says.
+    bool all_down{false};
+};
+
+}  // namespace rproxy::runtime

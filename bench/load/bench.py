@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import chart
@@ -68,19 +68,25 @@ class Bench:
         if measure:
             self.interleave(names, lambda name: records[name].append(measure(scenario, name)))
             return records
-        ports = free_ports(5 + 2 * len(names))
+        variants = {name: (name, scenario.setup) for name in names}
+        if scenario.setup.access_log:
+            # The same without it, in the same rounds: what the log costs.
+            silent = replace(scenario.setup, access_log=False)
+            variants |= {f"{name}-silent": (name, silent) for name in names}
+        records = {label: [] for label in variants}
+        ports = free_ports(5 + 2 * len(variants))
         backends = Backends(ports[:4], ports[4])
         backend = self.start_backend(backends)
         started = {}
-        for i, name in enumerate(names):
+        for i, (label, (name, setup)) in enumerate(variants.items()):
             mine = ports[5 + 2 * i:7 + 2 * i]
-            started[name] = self.launcher.start(name, mine, backends, scenario.setup,
-                                                self.cores.of_proxy(scenario.setup))
+            started[label] = self.launcher.start(name, mine, backends, setup,
+                                                 self.cores.of_proxy(setup), label)
         for proxy in started.values():
             self.client(scenario, proxy.port, WARM_UP_SECONDS)
         rate = self.half_load(scenario, started) if scenario.kind == "rate" else None
-        self.interleave(names, lambda name: records[name].append(
-            self.measure(scenario, started[name], rate)))
+        self.interleave(list(variants), lambda label: records[label].append(
+            self.measure(scenario, started[label], rate)))
         for process in [proxy.process for proxy in started.values()] + [backend]:
             self.processes.stop(process)
         return records
@@ -277,10 +283,10 @@ def main(argv):
                     bench = Bench(options, processes, directory)
                     entry = report.summarise(scenario, bench.run(scenario), bench.rate)
             except Exception:
-                for log in sorted(Path(directory).glob("*.log")):
+                for log in sorted(Path(directory).rglob("*.log")):
                     if "access" not in log.name and log.stat().st_size > 0:
                         tail = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
-                        print(f"--- {log.name}\n{tail}", file=sys.stderr)
+                        print(f"--- {log.relative_to(directory)}\n{tail}", file=sys.stderr)
                 raise
             results["scenarios"].append(entry)
             print(report.scenario_text(entry), flush=True)

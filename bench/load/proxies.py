@@ -77,11 +77,17 @@ class Launcher:
         self.processes = processes
         self.programs = programs
         self.rproxy = rproxy
-        self.directory = Path(directory)
+        self.root = Path(directory)
+        self.directory = self.root
         self.lean = lean
 
-    def start(self, name, ports, backends, setup, cores):
-        """In front of `backends`; `ports`: one to serve on and one for rproxy's admin pages."""
+    def start(self, name, ports, backends, setup, cores, label=None):
+        """In front of `backends`; `ports`: one to serve on and one for rproxy's admin pages.
+
+        A proxy that runs twice at once needs two labels: each has its own folder.
+        """
+        self.directory = self.root / (label or name)
+        self.directory.mkdir(exist_ok=True)
         argv, stdout = getattr(self, "_" + name)(ports, backends, setup)
         with open(self.directory / f"{name}.log", "ab") as log:
             if stdout is None:
@@ -90,7 +96,7 @@ class Launcher:
                 with open(stdout, "ab") as out:
                     process = self.processes.start(argv, cores, stdout=out, log=log)
         wait_until_answers(ports[0], process, name)
-        return Proxy(name, ports[0], process)
+        return Proxy(label or name, ports[0], process)
 
     def _write(self, template, result, values):
         values = {"DIRECTORY": self.directory, **values}
@@ -144,7 +150,7 @@ class Launcher:
 
     def forget_logs(self):
         """Access logs of one run are not kept: they grow by tens of megabytes a second."""
-        for path in self.directory.glob("*-access.log"):
+        for path in self.root.rglob("*-access.log"):
             os.truncate(path, 0)
 
 

@@ -27,6 +27,8 @@ class RPROXY_CAPABILITY("mutex") Mutex {
 public:
     void lock() RPROXY_ACQUIRE() { mutex_.lock(); }
     void unlock() RPROXY_RELEASE() { mutex_.unlock(); }
+    /// Spells "must not be held": `RPROXY_REQUIRES(!mutex_)`.
+    const Mutex& operator!() const { return *this; }
     /// For `std::condition_variable_any`-free waiting; prefer MutexLock.
     std::mutex& native() { return mutex_; }
 

@@ -28,29 +28,22 @@ public:
         }
         const auto total = static_cast<std::uint64_t>(
             std::max<std::int64_t>(0, total_in_flight_.load(std::memory_order_relaxed)));
-        std::optional<std::uint32_t> least;
+        std::optional<std::uint32_t> least;  // An index: the best of those that are full.
         for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
-            const std::uint32_t slot = table_.choice(pick.hash, attempt);
-            const auto index = members().index_of(slot);
-            if (!index || pick.excluded.contains(slot)) {
-                continue;
-            }
-            if (has_room(*index, total)) {
+            if (const auto slot = try_choice(pick, attempt, total, least)) {
                 return slot;
             }
-            if (!least || is_less_loaded(*index, *least)) {
-                least = index;
+        }
+        if (!least) {
+            return last_resort(pick);
+        }
+        for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+            const auto other = static_cast<unsigned>(pick.rng.next() >> 32U);
+            if (const auto slot = try_choice(pick, other, total, least)) {
+                return slot;
             }
         }
-        if (least) {
-            return members()[*least].slot;
-        }
-        // Nearly everybody is away.
-        const WeightedMembers::Gaps gaps(members(), pick.excluded);
-        if (gaps.remaining_weight() == 0) {
-            return std::nullopt;
-        }
-        return members()[members().owner(pick.hash % gaps.remaining_weight(), gaps)].slot;
+        return members()[*least].slot;
     }
 
     void load_changed(std::uint32_t slot) const override {
@@ -60,9 +53,37 @@ public:
     }
 
 private:
-    /// At least a fifth of the members (by weight) is below 5/4 of the mean, so one pick in a
-    /// thousand at worst finds none of these with room and takes the least loaded.
+    /// So many choices are the hash's own. A single hot key can fill them all in a large pool; then
+    /// affinity has nothing left to give, and as many by chance follow. At least a fifth of the
+    /// members (by weight) is below 5/4 of the mean, so hardly one pick in a thousand finds no
+    /// room.
     static constexpr unsigned kAttempts = 32;
+
+    /// The hash's choice number `attempt` if it is offered and has room; else remembers it in
+    /// `least` if it is the least loaded so far.
+    std::optional<std::uint32_t> try_choice(const Pick& pick, unsigned attempt, std::uint64_t total,
+                                            std::optional<std::uint32_t>& least) const {
+        const std::uint32_t slot = table_.choice(pick.hash, attempt);
+        const auto index = members().index_of(slot);
+        if (!index || pick.excluded.contains(slot)) {
+            return std::nullopt;
+        }
+        if (has_room(*index, total)) {
+            return slot;
+        }
+        if (!least || is_less_loaded(*index, *least)) {
+            least = index;
+        }
+        return std::nullopt;
+    }
+    /// For when nearly everybody is away.
+    std::optional<std::uint32_t> last_resort(const Pick& pick) const {
+        const WeightedMembers::Gaps gaps(members(), pick.excluded);
+        if (gaps.remaining_weight() == 0) {
+            return std::nullopt;
+        }
+        return members()[members().owner(pick.hash % gaps.remaining_weight(), gaps)].slot;
+    }
 
     std::uint64_t in_flight(std::uint32_t index) const {
         return members()[index].load->in_flight.load(std::memory_order_relaxed);
@@ -78,7 +99,7 @@ private:
     /// The exchange hands each difference to one caller only, so the total is always the sum of
     /// what was counted, whoever races.
     void count(std::uint32_t index) const {
-        const std::int64_t now = static_cast<std::int64_t>(in_flight(index));
+        const auto now = static_cast<std::int64_t>(in_flight(index));
         const std::int64_t before = counted_[index].exchange(now, std::memory_order_relaxed);
         total_in_flight_.fetch_add(now - before, std::memory_order_relaxed);
     }

@@ -28,8 +28,9 @@ public:
     void verify(std::uint64_t turn) const;
     /// A least loaded member; `turn` goes round among equals.
     std::uint32_t least(std::uint64_t turn) const;
-    /// The same without the given indices (ascending), of which there are fewer than members.
-    std::uint32_t least(std::uint64_t turn, std::span<const std::uint32_t> without) const;
+    /// The same without the members in `gaps` (indices, ascending), of which there are fewer than
+    /// members.
+    std::uint32_t least(std::uint64_t turn, std::span<const std::uint32_t> gaps) const;
 
 private:
     /// The load in the upper 40 bits, how many share it in the lower 24: one word, so that a node

@@ -88,11 +88,6 @@ public:
     virtual std::size_t eligible() const = 0;
     /// Whether `slot` is one of them; false for a slot that does not exist.
     virtual bool offers(std::uint32_t slot) const = 0;
-
-protected:
-    Policy() = default;
-    Policy(const Policy&) = default;
-    Policy& operator=(const Policy&) = default;
 };
 
 /// Builds the policy of `method`. `cursor` and every `Member::load` must outlive it; `members` is

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <numeric>
+#include <utility>
 
 namespace rproxy::balancing {
 
@@ -26,7 +27,7 @@ struct WeightClass {
 };
 
 std::vector<std::uint64_t> scaled(std::span<const std::uint32_t> weights, std::size_t limit) {
-    std::uint32_t divisor = 0;
+    std::uint32_t divisor = weights.front();
     for (const std::uint32_t weight : weights) {
         divisor = std::gcd(divisor, weight);
     }
@@ -69,11 +70,11 @@ std::vector<std::uint32_t> smooth_schedule(std::span<const std::uint32_t> weight
     std::vector<std::uint32_t> round;
     round.reserve(static_cast<std::size_t>(total));
     for (std::int64_t step = 1; step <= total; ++step) {
-        WeightClass* best = nullptr;
-        std::int64_t best_current = 0;
-        for (WeightClass& candidate : classes) {
+        WeightClass* best = &classes.front();
+        std::int64_t best_current = best->current(step, total);
+        for (WeightClass& candidate : std::span(classes).subspan(1)) {
             const std::int64_t current = candidate.current(step, total);
-            if (best == nullptr || current > best_current ||
+            if (current > best_current ||
                 (current == best_current &&
                  candidate.members[candidate.next] < best->members[best->next])) {
                 best = &candidate;

@@ -29,7 +29,7 @@ WeightedMembers::WeightedMembers(std::span<const Member> members)
     }
     ends_.reserve(entries_.size());
     for (Entry& entry : entries_) {
-        entry.weight /= divisor;
+        entry.weight /= std::max(divisor, 1U);
         equal_weights_ = equal_weights_ && entry.weight == 1;
         total_weight_ += entry.weight;
         ends_.push_back(total_weight_);

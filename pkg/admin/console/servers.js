@@ -303,14 +303,14 @@ function difference(before, after) {
         return '';
     }
     if (after === null) {
-        return 'to be removed';
+        return 'to remove';
     }
     const words = [];
     if (before.state !== after.state) {
-        words.push({up: 'to resume', drain: 'to drain', disabled: 'to be disabled'}[after.state] ?? `to be ${after.state}`);
+        words.push({up: 'to resume', drain: 'to drain', disabled: 'to disable'}[after.state] ?? `to be ${after.state}`);
     }
     if (before.weight !== after.weight) {
-        words.push(`weight to be ${after.weight}`);
+        words.push(`weight → ${after.weight}`);
     }
     return words.join(', ');
 }

@@ -18,7 +18,8 @@ build_packages=(
 )
 test_packages=(git:git curl:curl procps python3 python3-yaml python3-jsonschema openssl
                prometheus:promtool)
-ci_packages=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev nodejs:node strace:strace)
+ci_packages=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev shellcheck:shellcheck
+             nodejs:node strace:strace)
 bench_packages=(libbenchmark-dev nginx-light:nginx haproxy:haproxy wrk:wrk util-linux)
 
 # Debian starts a server as soon as it is installed; these are wanted for their programs only.

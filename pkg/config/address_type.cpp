@@ -44,13 +44,11 @@ void read_address(Reader& reader, const Node& node, Endpoint& value, AddressOf w
     auto parsed = Endpoint::parse(node.text, listener);
     const bool control = std::ranges::any_of(
         node.text, [](char c) { return static_cast<unsigned char>(c) <= 0x20 || c == 0x7f; });
-    if (control || node.text.contains("://")) {
-        reader.fail(node.at, quoted(node.text) + " is not an address",
-                    control ? "write it without white space" : address_hint(node.text, whose));
-        return;
-    }
-    if (!parsed) {
-        reader.fail(node.at, parsed.error(), address_hint(node.text, whose));
+    if (control || !parsed) {
+        const std::string hint = control ? "write it without white space and control characters"
+                                         : address_hint(node.text, whose);
+        reader.fail(node.at,
+                    hint.empty() ? parsed.error() : quoted(node.text) + " is not an address", hint);
         return;
     }
     if (listener && !parsed->is_unix() && !parsed->ip()) {

@@ -13,7 +13,8 @@ namespace {
 
 using Changes = std::vector<std::string>;
 
-constexpr std::string_view kAdminAddress = "admin.address";
+/// The admin port is bound once.
+constexpr std::string_view kNotLive = "admin";
 
 /// `2 backends`.
 std::string counted(std::size_t count, std::string_view noun) {
@@ -41,7 +42,7 @@ void compare_values(const std::string& prefix, const std::string& path, const No
         std::string text = prefix + child + " ";
         text += value_text(old_value) + " -> ";
         text += value_text(new_value);
-        if (child == kAdminAddress) {
+        if (child.starts_with(kNotLive)) {
             text += " (not live: takes effect at the next start)";
         }
         changes.push_back(std::move(text));

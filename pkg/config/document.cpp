@@ -15,6 +15,8 @@ namespace rproxy::config {
 
 namespace {
 
+constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+
 Position position_of(std::string_view text, std::size_t offset) {
     Position at{1, 1};
     for (const char c : text.substr(0, offset)) {
@@ -74,8 +76,9 @@ std::optional<Issue> check_bytes(std::string_view text) {
     return std::nullopt;
 }
 
+/// Without its end; what the parser counts, so a byte order mark is none of it.
 std::string_view line_of(std::string_view text, std::uint32_t line) {
-    std::size_t start = 0;
+    std::size_t start = text.starts_with(kByteOrderMark) ? kByteOrderMark.size() : 0;
     for (std::uint32_t i = 1; i < line; ++i) {
         start = text.find('\n', start);
         if (start == std::string_view::npos) {
@@ -133,12 +136,42 @@ Issue explain(const YAML::Exception& error, std::string_view text) {
     return issue;
 }
 
+/// Whether the scalar that begins there ends before the file does, if it is in quotes. The parser
+/// takes the end of the file for the missing quote, and a file that was cut short must not pass.
+bool quote_is_closed(std::string_view text, Position start) {
+    const auto line = line_of(text, start.line);
+    if (start.line == 0 || start.column > line.size()) {
+        return true;
+    }
+    auto at = static_cast<std::size_t>(line.data() - text.data()) + start.column - 1;
+    const char quote = text[at];
+    if (quote != '"' && quote != '\'') {
+        return true;
+    }
+    for (++at; at < text.size(); ++at) {
+        if (quote == '"' && text[at] == '\\') {
+            ++at;
+        } else if (text[at] == quote) {
+            if (quote == '"' || !text.substr(at + 1).starts_with(quote)) {
+                return true;
+            }
+            ++at;  // a quote in the text is doubled
+        }
+    }
+    return false;
+}
+
 Node read_only_document(std::string_view text, std::vector<Issue>& issues) {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     TreeBuilder builder(issues);
     if (!parser.HandleNextDocument(builder)) {
         return {};
+    }
+    const Position last = builder.last_scalar();
+    if (!quote_is_closed(text, last)) {
+        issues.push_back(
+            Issue{last.line, last.column, {}, "a quote is not closed", "add the missing quote"});
     }
     Node root = builder.take_root();
     std::vector<Issue> ignored;

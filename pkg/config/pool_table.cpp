@@ -112,8 +112,10 @@ Section<Retry> retry_section() {
              {.meaning = "An attempt without a response after so long is given up for the next; "
                          "0: none."}),
          key("on", &Retry::on, retry_causes(),
-             {.meaning = "What is retried, if it is safe (nothing of the response was seen, and "
-                         "the request is idempotent or was not sent)."})}};
+             {.meaning =
+                  "What is retried, if it is safe (nothing of the response was seen, and "
+                  "the request is idempotent or was not sent). In Helm values quote the key: "
+                  "YAML 1.1 reads a bare `on` as true."})}};
 }
 
 Section<PoolTimeouts> timeouts_section() {
@@ -198,9 +200,8 @@ const Section<Backend>& backend_section() {
              words<AdminState>({{"up", AdminState::Up},
                                 {"drain", AdminState::Drain},
                                 {"disabled", AdminState::Disabled}}),
-             {.meaning =
-                  "`drain`: finishes what it has and keeps its sticky clients until they end; "
-                  "`disabled`: gets nothing and is not checked.",
+             {.meaning = "`drain`: finishes what it has and gets no new requests; `disabled`: gets "
+                         "nothing.",
               .example = "drain"})}};
     return kSection;
 }

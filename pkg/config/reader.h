@@ -29,6 +29,8 @@ public:
         ~Scope() { reader_.steps_.pop_back(); }
         Scope(const Scope&) = delete;
         Scope& operator=(const Scope&) = delete;
+        Scope(Scope&&) = delete;
+        Scope& operator=(Scope&&) = delete;
 
     private:
         Reader& reader_;

@@ -1,18 +1,18 @@
 #pragma once
 
-#include <chrono>
-#include <cstdint>
-#include <optional>
-#include <string>
-#include <variant>
-#include <vector>
-
 #include "balancing/method.h"
 #include "base/byte_size.h"
 #include "base/duration.h"
 #include "base/endpoint.h"
 #include "base/ip_address.h"
 #include "base/share.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
 
 /// The configuration as values: what a valid file means, with every default filled in. Immutable
 /// once loaded; shared between threads as `shared_ptr<const Snapshot>`. Field names are the file's
@@ -21,18 +21,22 @@ namespace rproxy::config {
 
 using namespace std::chrono_literals;
 
+// The empty initialisers let code name only the members it sets: GCC warns of the others
+// otherwise (-Wmissing-field-initializers).
+// NOLINTBEGIN(readability-redundant-member-init)
+
 struct Certificate {
-    std::string cert;  ///< PEM file: the leaf first, then its chain.
-    std::string key;   ///< PEM file.
+    std::string cert{};  ///< PEM file: the leaf first, then its chain.
+    std::string key{};   ///< PEM file.
     friend bool operator==(const Certificate&, const Certificate&) = default;
 };
 
 enum class TlsVersion : std::uint8_t { Tls12, Tls13 };
 
 struct ListenerTls {
-    std::vector<Certificate> certificates;
+    std::vector<Certificate> certificates{};
     TlsVersion min_version{TlsVersion::Tls12};
-    std::optional<std::string> client_ca;
+    std::optional<std::string> client_ca{};
     friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
 };
 
@@ -41,7 +45,7 @@ struct Listener {
     Endpoint address{"0.0.0.0", 8080, {}};
     std::uint32_t backlog{1024};
     bool proxy_protocol{false};
-    std::optional<ListenerTls> tls;
+    std::optional<ListenerTls> tls{};
     friend bool operator==(const Listener&, const Listener&) = default;
 };
 
@@ -49,8 +53,9 @@ struct Listener {
 enum class AdminState : std::uint8_t { Up, Drain, Disabled };
 
 struct Backend {
-    Endpoint address;
-    std::string name;  ///< As configured, else the address; unique in its pool. The metrics' label.
+    Endpoint address{};
+    std::string
+        name{};  ///< As configured, else the address; unique in its pool. The metrics' label.
     std::uint32_t weight{1};           ///< 0 to 1000; 0 takes no new requests.
     std::uint32_t max_connections{0};  ///< Requests in flight over all workers; 0: no limit.
     AdminState state{AdminState::Up};
@@ -68,7 +73,7 @@ struct Selection {
 struct HashOn {
     enum class Source : std::uint8_t { ClientIp, Header, Cookie, Path };
     Source source{Source::ClientIp};
-    std::string name;  ///< Of the header (lower case) or cookie.
+    std::string name{};  ///< Of the header (lower case) or cookie.
     friend bool operator==(const HashOn&, const HashOn&) = default;
 };
 
@@ -79,10 +84,10 @@ struct Sticky {
 };
 
 struct BackendTls {
-    std::string server_name;  ///< For SNI and verification; empty: the backend's host.
-    std::optional<std::string> ca;
-    std::optional<std::string> cert;
-    std::optional<std::string> key;
+    std::string server_name{};  ///< For SNI and verification; empty: the backend's host.
+    std::optional<std::string> ca{};
+    std::optional<std::string> cert{};
+    std::optional<std::string> key{};
     bool verify{true};
     friend bool operator==(const BackendTls&, const BackendTls&) = default;
 };
@@ -95,11 +100,11 @@ struct StatusRange {
 };
 
 struct HealthCheck {
-    std::optional<std::string> path;  ///< Absent: the check is a TCP connect.
+    std::optional<std::string> path{};  ///< Absent: the check is a TCP connect.
     std::string method{"GET"};
-    std::optional<std::string> host;  ///< Absent: the backend's host:port.
+    std::optional<std::string> host{};  ///< Absent: the backend's host:port.
     std::vector<StatusRange> expect_status{StatusRange{}};
-    std::optional<std::uint16_t> port;
+    std::optional<std::uint16_t> port{};
     Duration interval{5s};
     Duration timeout{2s};
     std::uint32_t rise{2};
@@ -144,7 +149,7 @@ struct PoolTimeouts {
 struct WhenAllDown {
     enum class Action : std::uint8_t { TryAnyway, Fail, UsePool };
     Action action{Action::TryAnyway};
-    std::string pool;  ///< For UsePool.
+    std::string pool{};  ///< For UsePool.
     friend bool operator==(const WhenAllDown&, const WhenAllDown&) = default;
 };
 
@@ -155,29 +160,29 @@ struct Queue {
 };
 
 struct Pool {
-    std::string name;
+    std::string name{};
     balancing::Method method{balancing::Method::RoundRobin};
-    HashOn hash_on;
-    Selection selection;
-    std::optional<Sticky> sticky;
-    std::vector<Backend> backends;
+    HashOn hash_on{};
+    Selection selection{};
+    std::optional<Sticky> sticky{};
+    std::vector<Backend> backends{};
     Duration resolve_interval{5s};
-    std::optional<BackendTls> tls;
-    HealthCheck health_check;
-    Outlier outlier;
+    std::optional<BackendTls> tls{};
+    HealthCheck health_check{};
+    Outlier outlier{};
     Duration slow_start{0};
-    Retry retry;
-    PoolTimeouts timeouts;
-    WhenAllDown when_all_down;
-    Queue queue;
+    Retry retry{};
+    PoolTimeouts timeouts{};
+    WhenAllDown when_all_down{};
+    Queue queue{};
     bool hide_backend_identity{true};
     friend bool operator==(const Pool&, const Pool&) = default;
 };
 
 struct Route {
-    std::string host;  ///< Lower case, no port; empty: any.
+    std::string host{};  ///< Lower case, no port; empty: any.
     std::string path{"/"};
-    std::string pool;
+    std::string pool{};
     friend bool operator==(const Route&, const Route&) = default;
 };
 
@@ -193,8 +198,9 @@ struct Limits {
     ByteSize header_bytes{kib(64)};
     std::uint32_t header_count{128};
     ByteSize request_line{kib(16)};
-    std::uint32_t connections{0};  ///< Client connections per listener, over all workers; 0: no limit.
-    ByteSize body_bytes{0};        ///< Of a request; 0: no limit.
+    std::uint32_t connections{
+        0};                  ///< Client connections per listener, over all workers; 0: no limit.
+    ByteSize body_bytes{0};  ///< Of a request; 0: no limit.
     friend bool operator==(const Limits&, const Limits&) = default;
 };
 
@@ -231,18 +237,20 @@ struct Rollout {
 
 struct Snapshot {
     std::vector<Listener> listeners{Listener{}};
-    std::vector<Pool> pools;
-    std::vector<Route> routes;  ///< Never empty in a valid snapshot with a pool: see load().
-    ClientTimeouts timeouts;
-    Limits limits;
+    std::vector<Pool> pools{};
+    std::vector<Route> routes{};  ///< Never empty in a valid snapshot with a pool: see load().
+    ClientTimeouts timeouts{};
+    Limits limits{};
     ByteSize buffer_size{kib(16)};
-    std::vector<Cidr> trusted_proxies;
-    Drain drain;
-    std::optional<Endpoint> admin_address;  ///< Absent: the flag's, else 0.0.0.0:9090.
-    Log log;
-    Metrics metrics;
-    std::optional<Rollout> rollout;
+    std::vector<Cidr> trusted_proxies{};
+    Drain drain{};
+    std::optional<Endpoint> admin_address{};  ///< Absent: the flag's, else 0.0.0.0:9090.
+    Log log{};
+    Metrics metrics{};
+    std::optional<Rollout> rollout{};
     friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
+
+// NOLINTEND(readability-redundant-member-init)
 
 }  // namespace rproxy::config

@@ -182,7 +182,9 @@ Key<Snapshot> version_key() {
         .name = "version", .meaning = "Of the file's format.", .default_value = Node::literal("1")};
     row.read = [](Reader& reader, const Node& node, Snapshot& into) {
         static_cast<void>(into);
-        static_cast<void>(read_integer(reader, node, 1, 1));
+        if (!node.is_scalar() || node.text != "1") {
+            reader.fail(node.at, "found " + describe(node), "the only version there is: 1");
+        }
     };
     row.write = [](const Snapshot& from) {
         static_cast<void>(from);

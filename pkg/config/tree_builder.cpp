@@ -40,7 +40,9 @@ void TreeBuilder::OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) {
     if (anchor >= anchors_.size() || !known_[anchor]) {
         fail(at, path({}), "an alias refers to the value that it is part of",
              "write the value out");
-        place(Node{}, 0);
+        Node nothing;
+        nothing.at = at;
+        place(std::move(nothing), 0);
         return;
     }
     spend(anchors_[anchor].count(), at);
@@ -52,6 +54,7 @@ void TreeBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
     // The parser's tag is "?" for a plain scalar and "!" for a quoted or block one.
     Node node = tag == "?" || tag.empty() ? Node::literal(value) : Node::string(value);
     node.at = position(mark);
+    last_scalar_ = node.at;
     spend(1, node.at);
     check_tag(tag, node.at);
     place(std::move(node), anchor);

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rproxy::config {
@@ -23,6 +24,8 @@ class TreeBuilder final : public YAML::EventHandler {
 public:
     explicit TreeBuilder(std::vector<Issue>& issues) : issues_(issues) {}
     Node take_root() { return std::move(root_); }
+    /// Where the last scalar of the document begins; line 0 if there is none.
+    Position last_scalar() const { return last_scalar_; }
 
     void OnDocumentStart(const YAML::Mark& mark) override;
     void OnDocumentEnd() override {}
@@ -68,6 +71,7 @@ private:
     std::vector<Node> anchors_;  ///< By the parser's number, from 1; Null while not complete.
     std::vector<bool> known_;    ///< Which of anchors_ are complete.
     std::size_t spent_{0};
+    Position last_scalar_;
     Node root_;
 };
 

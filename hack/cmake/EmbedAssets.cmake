@@ -50,13 +50,17 @@ endfunction()
 
 # Writes `file` to `output` without the indentation and the whole-line comments of scripts and style
 # sheets, about a fifth of them. Lines stay, so a line number in the browser is the one in the source.
-# So no script may hold a text of several lines, nor begin a line with the operator `*`.
+# So no script may hold a text of several lines, nor begin a line with the operator `*`, and a comment
+# of a style sheet is one line.
 function(rproxy_squeeze file output)
     file(READ ${file} text)
+    set(comment_js "//|/\\*|\\*")
+    set(comment_css "/\\*")
     if(file MATCHES "\\.(js|css)$")
+        set(comment ${comment_${CMAKE_MATCH_1}})
         string(PREPEND text "\n")
         string(REGEX REPLACE "\n[ \t]+" "\n" text "${text}")
-        string(REGEX REPLACE "\n(//|/\\*|\\*)[^\n]*" "\n" text "${text}")
+        string(REGEX REPLACE "\n(${comment})[^\n]*" "\n" text "${text}")
         string(SUBSTRING "${text}" 1 -1 text)
     endif()
     file(WRITE ${output} "${text}")

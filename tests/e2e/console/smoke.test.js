@@ -71,6 +71,14 @@ async function ready() {
     assert.fail(`rproxy does not become ready:\n${output}`);
 }
 
+/** The build leaves out indentation and whole-line comments, and nothing else. */
+function assertSame(served, file) {
+    const source = readFileSync(new URL(`../../../pkg/admin/console/${file}`, import.meta.url), 'utf8').split('\n');
+    const comment = {js: /^(\/\/|\/\*\*|\*)(\s|\/|$)/, css: /^\/\*.*\*\/$/}[file.split('.').pop()];
+    const expected = comment ? source.map((line) => (comment.test(line.trim()) ? '' : line.trimStart())) : source;
+    assert.deepEqual(served.split('\n'), expected, file);
+}
+
 before(async () => {
     if (skip) {
         return;
@@ -115,8 +123,10 @@ test('the files are served small, strictly and once', {skip}, async () => {
     for (const file of files) {
         const answer = await fetch(admin + file, {headers: {'Accept-Encoding': 'gzip'}});
         assert.equal(answer.status, 200, file);
-        const body = await answer.arrayBuffer();
-        transferred += Number(answer.headers.get('content-length') ?? body.byteLength);
+        assert.equal(answer.headers.get('content-encoding'), 'gzip', file);
+        const body = await answer.text();
+        assertSame(body, file || 'index.html');
+        transferred += Number(answer.headers.get('content-length'));
         const again = await fetch(admin + file, {headers: {'If-None-Match': answer.headers.get('etag')}});
         assert.equal(again.status, 304, file);
     }

@@ -24,7 +24,7 @@ std::string round_of(const std::vector<std::uint32_t>& weights) {
     return result;
 }
 
-/// ngx_http_upstream_get_peer(), as it stands in nginx: the model for the order.
+/// nginx's own loop over the members, step by step: the model for the order.
 std::vector<std::uint32_t> nginx_round(const std::vector<std::uint32_t>& weights) {
     std::vector<std::int64_t> current(weights.size(), 0);
     const auto total = std::accumulate(weights.begin(), weights.end(), std::int64_t{0});

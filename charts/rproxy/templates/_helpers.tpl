@@ -142,19 +142,19 @@ field conflicts: the same value may have two owners. `lookup` finds nothing unde
 {{- end }}
 {{- end }}
 
-{{/* A duration of the configuration ("500ms", "1m30s") in milliseconds. */}}
+{{/* A duration of the configuration ("500ms", "1m30s", "1.5s", "0") in milliseconds. */}}
 {{- define "rproxy.milliseconds" -}}
 {{- $text := toString . }}
-{{- if not (regexMatch "^([0-9]+(ms|s|m|h))+$" $text) }}
+{{- if not (regexMatch "^(0|([0-9]+([.][0-9]+)?(ms|s|m|h|d))+)$" $text) }}
 {{- fail (printf "config.drain: %q is no duration; write 500ms, 5s or 1m30s" $text) }}
 {{- end }}
-{{- $total := 0 }}
-{{- range regexFindAll "[0-9]+(ms|s|m|h)" $text -1 }}
+{{- $total := 0.0 }}
+{{- range regexFindAll "[0-9.]+(ms|s|m|h|d)" $text -1 }}
 {{- $unit := regexFind "[a-z]+" . }}
-{{- $scale := get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000) $unit }}
-{{- $total = add $total (mul (atoi (trimSuffix $unit .)) $scale) }}
+{{- $scale := get (dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 "d" 86400000) $unit }}
+{{- $total = addf $total (mulf (float64 (trimSuffix $unit .)) $scale) }}
 {{- end }}
-{{- $total }}
+{{- ceil $total | int }}
 {{- end }}
 
 {{/*

@@ -95,25 +95,42 @@ def schema_of(values, documented, path=()):
     return {"type": "object", "additionalProperties": path == ("global",), "properties": properties}
 
 
-def moved(schema, prefix):
-    """`schema` with its own references pointing below `prefix`, where it is embedded."""
-    if isinstance(schema, dict):
-        properties = schema.get("properties")
-        if isinstance(properties, dict) and "on" in properties:
-            # Helm reads an unquoted `on` as the boolean true; the template turns it back.
-            schema = {**schema, "properties": {**properties, "true": properties["on"]}}
-        return {key: prefix + value[1:] if key == "$ref" and str(value).startswith("#")
-                else moved(value, prefix) for key, value in schema.items()}
+LOOK_AHEAD = "(?=[0-9])"
+
+
+def embedded(schema, prefix):
+    """`schema` as it must be inside another one that Helm reads.
+
+    Its references point below `prefix`. Helm's regular expressions are RE2, without look-ahead: the
+    one that asks for "not empty" becomes minLength. And Helm reads an unquoted key `on` as the
+    boolean true, which the chart's template turns back.
+    """
     if isinstance(schema, list):
-        return [moved(item, prefix) for item in schema]
-    return schema
+        return [embedded(item, prefix) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    result = {}
+    for key, value in schema.items():
+        if key == "$ref" and str(value).startswith("#"):
+            result[key] = prefix + value[1:]
+        elif key == "pattern" and LOOK_AHEAD in value:
+            result[key] = value.replace(LOOK_AHEAD, "")
+            result["minLength"] = 1
+        else:
+            result[key] = embedded(value, prefix)
+    properties = result.get("properties")
+    if isinstance(properties, dict) and "on" in properties:
+        properties["true"] = properties["on"]
+    return result
 
 
 def values_schema(values, documented, config_schema):
-    config = moved(config_schema, "#/$defs/config")
-    for key in ("$schema", "$id", "default"):
+    config = embedded(config_schema, "#/$defs/config")
+    for key in ("$schema", "$id"):
         config.pop(key, None)
-    # The chart itself adds `backends: []` when neither form is given.
+    # The chart itself adds `backends: []` when the file has neither.
+    if "oneOf" in config:
+        config["oneOf"].append({"properties": {"pools": False, "backends": False}})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": "Values of the rproxy chart",
             **schema_of(values, documented),

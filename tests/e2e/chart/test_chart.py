@@ -290,6 +290,8 @@ class Grace(unittest.TestCase):
         self.assertEqual(self.seconds(), 5 + 30 + 5)
         self.assertEqual(self.seconds("--set", "config.drain.accept_grace=1500ms",
                                       "--set", "config.drain.timeout=1m30s"), 92 + 5)
+        self.assertEqual(self.seconds("--set", "config.drain.accept_grace=0",
+                                      "--set", "config.drain.timeout=0.5m"), 30 + 5)
 
     def test_too_little_fails_the_render(self):
         self.assertIn("requests would be cut", refused("--set", "terminationGracePeriodSeconds=39"))

@@ -291,7 +291,7 @@ export class DraftPanel {
             this.#say('good', 'Written. rproxy reloads the file now; the copy becomes the running configuration.');
             await this.#store.refresh({config: true});
         } catch (error) {
-            this.#say('bad', `Not applied: ${error.message}.${error.hint ? ` ${error.hint}.` : ''}`);
+            this.#say('bad', `Not applied: ${error.message}${error.hint ? ` – ${error.hint}` : ''}.`);
             if (error.status === 412) {
                 this.#store.refresh({config: true});
             }

@@ -11,8 +11,7 @@ struct Asset {
     std::string_view content_type;  ///< Value of the Content-Type field.
     std::string_view etag;          ///< Value of the ETag field, quotes included; hash of `bytes`.
     std::string_view bytes;
-    std::string_view
-        gzip;  ///< `bytes` compressed, for clients that accept `Content-Encoding: gzip`.
+    std::string_view gzip;  ///< `bytes` for clients whose Accept-Encoding has gzip.
 };
 
 /// Every file of the console. Safe on any thread.

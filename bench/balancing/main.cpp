@@ -23,12 +23,11 @@ bool parse_number(std::string_view text, std::uint64_t& number) {
 }
 
 void print_references(std::uint64_t seed) {
-    using namespace rproxy::simulation;
-    reproduce_linkerd(seed);
-    reproduce_supermarket(seed);
-    reproduce_balls_into_bins(seed);
-    reproduce_maglev();
-    compare_hashing();
+    rproxy::simulation::reproduce_linkerd(seed);
+    rproxy::simulation::reproduce_supermarket(seed);
+    rproxy::simulation::reproduce_balls_into_bins(seed);
+    rproxy::simulation::reproduce_maglev();
+    rproxy::simulation::compare_hashing();
 }
 
 }  // namespace

@@ -80,6 +80,7 @@ double max_to_mean(const std::vector<std::uint32_t>& table, std::size_t backends
 
 std::vector<std::uint32_t> first_backends(std::size_t count) {
     std::vector<std::uint32_t> result;
+    result.reserve(count);
     for (std::uint32_t i = 0; i < count; ++i) {
         result.push_back(i);
     }
@@ -185,6 +186,7 @@ void reproduce_balls_into_bins(std::uint64_t seed) {
     for (const Method method : {Method::Random, Method::PowerOfTwo}) {
         std::deque<balancing::Load> loads(kBins);
         std::vector<balancing::Member> members;
+        members.reserve(kBins);
         for (std::size_t i = 0; i < kBins; ++i) {
             members.push_back({.id_hash = i, .load = &loads[i]});
         }
@@ -196,7 +198,7 @@ void reproduce_balls_into_bins(std::uint64_t seed) {
         for (std::size_t ball = 0; ball < kBins; ++ball) {
             const auto slot =
                 policy->pick({.hash = ball, .now = {}, .rng = rng, .excluded = nobody});
-            fullest = std::max(fullest, ++loads[*slot].in_flight);
+            fullest = std::max(fullest, ++loads[slot.value()].in_flight);
         }
         table.add({std::string(to_string(method)), std::to_string(fullest),
                    method == Method::Random ? "7-8" : "3-4"});

@@ -1,6 +1,7 @@
 #include "balancing/smooth_schedule.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <numeric>
 #include <utility>
@@ -42,7 +43,7 @@ std::vector<std::uint64_t> scaled(std::span<const std::uint32_t> weights, std::s
         const double factor = static_cast<double>(limit) / static_cast<double>(total);
         for (std::uint64_t& weight : result) {
             const double share = static_cast<double>(weight) * factor;
-            weight = std::max<std::uint64_t>(1, static_cast<std::uint64_t>(share + 0.5));
+            weight = static_cast<std::uint64_t>(std::max(1LL, std::llround(share)));
         }
     }
     return result;

@@ -132,7 +132,7 @@ class Pod:
         return self._started and bool(probe and probe.verdict) and not self._ended.is_set()
 
     def _lay_out_volumes(self, config_maps):
-        group = self.spec["securityContext"]["fsGroup"]
+        group = self.spec.get("securityContext", {}).get("fsGroup", 0)
         for volume in self.spec["volumes"]:
             folder = self.folder / "volumes" / volume["name"]
             if "configMap" in volume:

@@ -21,6 +21,7 @@ fi
 missing=()
 command -v ip >/dev/null || missing+=(iproute2)
 command -v npm >/dev/null || missing+=(nodejs npm)
+command -v busybox >/dev/null || missing+=(busybox)
 command -v strip >/dev/null || missing+=(binutils)
 [[ -r /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
 /usr/bin/python3 -c 'import yaml' 2>/dev/null || missing+=(python3-yaml)

@@ -11,6 +11,8 @@ import json
 import os
 import pathlib
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -71,10 +73,13 @@ def metric(pod, name):
 
 
 class Backend:
-    def __init__(self, name, port):
-        self.address = f"{cluster.NODE}:{port}"
+    """A process of backend.py, on the node or in the network namespace of a pod."""
+
+    def __init__(self, name, port, host=cluster.NODE, namespace=None):
+        self.address = f"{host}:{port}"
+        inside = ["nsenter", f"--net=/run/netns/{namespace}"] if namespace else []
         self._process = subprocess.Popen(
-            [sys.executable, "-B", str(HERE / "backend.py"), name, cluster.NODE, str(port)],
+            [*inside, sys.executable, "-B", str(HERE / "backend.py"), name, host, str(port)],
             stdout=subprocess.PIPE)
         self._process.stdout.readline()
 
@@ -238,6 +243,49 @@ class LifeOfADeployment(unittest.TestCase):
         for pod in self.cluster.pods:
             status, _, reason = get(pod)
             self.assertEqual((status, reason), (503, "no_backends"))
+
+    def test_helm_test_passes_on_what_helm_installed(self):
+        pods = render({})["Pod", "rproxy-test"]["spec"]["containers"][0]
+        self.installed({})
+        pod = self.cluster.pods[0]
+        script = pods["args"][0]
+        for service, here in (("rproxy.default.svc:80/", f"{pod.address}:8080/"),
+                              ("rproxy-metrics.default.svc:9090", f"{pod.address}:9090")):
+            self.assertIn(service, script)
+            script = script.replace(service, here)
+        script = script.replace("/tmp/", f"{self.work.name}/")
+        # The applets of the test's own image, and no other program.
+        tools = pathlib.Path(self.work.name) / "busybox"
+        tools.mkdir()
+        for applet in ("sh", "wget", "grep", "timeout"):
+            (tools / applet).symlink_to(shutil.which("busybox"))
+
+        def run():
+            return subprocess.run([tools / "sh", *pods["command"][1:], script], text=True,
+                                  env={"PATH": str(tools)}, capture_output=True, check=False)
+        done = run()
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("503", done.stdout)
+        pod.process.signal(signal.SIGTERM)
+        eventually(lambda: not pod.ready)
+        self.assertNotEqual(run().returncode, 0, "a draining proxy passed helm test")
+
+    def test_the_sidecar_holds_back_and_serves_the_application(self):
+        documents = render({"mode": "sidecar", "config": {"backends": ["127.0.0.1:3000"]}})
+        self.apply_config(documents)
+        patch = yaml.safe_load(documents["ConfigMap", "rproxy-sidecar"]["data"]["patch.yaml"])
+        template = patch["spec"]["template"]
+        # The sidecar is all there is of this pod until its startup probe has passed.
+        template["spec"]["containers"] = template["spec"].pop("initContainers")
+        self.assertEqual(template["spec"]["containers"][0]["restartPolicy"], "Always")
+        self.cluster.install({"spec": {"replicas": 1, "template": template}})
+        pod = self.cluster.pods[0]
+        self.addCleanup(lambda: self.cluster.delete(list(self.cluster.pods)))
+        self.assertEqual(get(pod)[0], 502, "the application does not run yet")
+
+        application = Backend("app", 3000, "127.0.0.1", namespace=pod.name)
+        self.addCleanup(application.stop)
+        eventually(lambda: get(pod)[:2] == (200, "app\n"), what="an answer of the application")
 
     def test_the_upgrade_hook_accepts_a_good_file_and_names_the_mistake_in_a_bad_one(self):
         job = render(self.values(0))["Job", "rproxy-config-check"]

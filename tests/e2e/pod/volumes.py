@@ -41,8 +41,8 @@ def write_atomically(folder, files):
 
 
 def make_empty_dir(folder, fs_group):
-    """An emptyDir: writable by anybody, its files belong to the pod's fsGroup."""
+    """An emptyDir: writable by anybody; with an fsGroup (not 0) its files belong to that."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True)
     os.chown(folder, 0, fs_group)
-    folder.chmod(0o2777)
+    folder.chmod(0o2777 if fs_group else 0o777)

@@ -3,7 +3,6 @@
 #include "log/escape.h"
 #include "log/rate_limiter.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -14,6 +13,7 @@
 #include <bit>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <csignal>
 #include <cstring>
 #include <span>
@@ -100,9 +100,9 @@ AccessLogBuffer::AccessLogBuffer(std::size_t capacity, const std::atomic<Format>
                                  int wake_fd)
     : capacity_(std::bit_ceil(std::max(capacity, kSmallestRing))),
       format_(format),
-      wake_fd_(wake_fd),
       ring_(std::make_unique_for_overwrite<char[]>(capacity_)),
-      line_(std::make_unique_for_overwrite<char[]>(kLongestLine)) {}
+      line_(std::make_unique_for_overwrite<char[]>(kLongestLine)),
+      wake_fd_(wake_fd) {}
 
 void AccessLogBuffer::append(const AccessRecord& record) {
     const bool json = format_.load(std::memory_order_relaxed) == Format::Json;
@@ -273,7 +273,7 @@ void AccessLog::drain_buffers() {
             return;
         }
         auto& buffer = *buffers_[turn_];
-        turn_ = (turn_ + 1) % count;
+        turn_ = turn_ + 1 == count ? 0 : turn_ + 1;
         buffer.take(pending_, piece_);
         empty = pending_.empty() ? empty + 1 : 0;
     }

@@ -3,7 +3,6 @@
 #include "log/escape.h"
 #include "log/timestamp.h"
 
-#include <limits.h>
 #include <poll.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
@@ -11,6 +10,7 @@
 
 #include <atomic>
 #include <charconv>
+#include <climits>
 #include <cmath>
 #include <memory>
 #include <mutex>

@@ -37,9 +37,9 @@ bool has(const Headers& headers, std::string_view name) {
 }
 
 std::string render_head(const Reply& reply) {
-    std::string head = "HTTP/1.1 " + std::to_string(reply.status) +
-                       (reply.status == 101 ? " Switching Protocols" : " Scripted") + "\r\n" +
-                       render(reply.headers);
+    const std::string head = "HTTP/1.1 " + std::to_string(reply.status) +
+                             (reply.status == 101 ? " Switching Protocols" : " Scripted") + "\r\n" +
+                             render(reply.headers);
     const bool no_body = reply.status < 200 || reply.status == 204 || reply.status == 304;
     if (has(reply.headers, "Content-Length") || has(reply.headers, "Transfer-Encoding") ||
         no_body || reply.until_close) {

@@ -35,7 +35,7 @@ void set_option(int fd, int level, int option, int value) {
 /// The sockets API wants every address as a sockaddr.
 template <typename Address>
 const sockaddr* as_sockaddr(const Address& address) {
-    return static_cast<const sockaddr*>(static_cast<const void*>(&address));
+    return reinterpret_cast<const sockaddr*>(&address);
 }
 
 template <typename Address>
@@ -111,7 +111,7 @@ Socket Socket::listen_tcp(std::uint16_t port) {
 std::uint16_t Socket::local_port() const {
     sockaddr_in6 address{};
     socklen_t size = sizeof address;
-    if (::getsockname(fd_, static_cast<sockaddr*>(static_cast<void*>(&address)), &size) != 0) {
+    if (::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
         fail("getsockname");
     }
     return ntohs(address.sin6_port);  // at the same place as sin_port

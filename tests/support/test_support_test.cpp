@@ -257,8 +257,7 @@ TEST(RawClient, ConnectsToUnixSockets) {
     const auto path = directory / "socket";
     std::memcpy(address.sun_path, path.data(), path.size());
     const Socket listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    ASSERT_EQ(::bind(listener.fd(), static_cast<const sockaddr*>(static_cast<void*>(&address)),
-                     sizeof address),
+    ASSERT_EQ(::bind(listener.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address),
               0);
     ASSERT_EQ(::listen(listener.fd(), 1), 0);
     auto client = RawClient::to_unix(path);

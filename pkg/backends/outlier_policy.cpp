@@ -1,7 +1,6 @@
 #include "backends/outlier_policy.h"
 
 #include <algorithm>
-#include <functional>
 
 namespace rproxy::backends {
 
@@ -41,8 +40,10 @@ std::vector<std::size_t> OutlierPolicy::outliers(std::span<const Sample> samples
             found.push_back(i);
         }
     }
-    std::ranges::stable_sort(found, std::greater{},
-                             [&](std::size_t i) { return failure_share(samples[i]); });
+    std::ranges::sort(found, [&](std::size_t a, std::size_t b) {
+        const auto difference = failure_share(samples[a]) - failure_share(samples[b]);
+        return difference != 0 ? difference > 0 : a < b;
+    });
     return found;
 }
 

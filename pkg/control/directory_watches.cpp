@@ -82,7 +82,7 @@ bool DirectoryWatches::refresh() {
     for (int round = 0; round < kRounds; ++round) {
         const auto wanted = directories_on_the_way(path_);
         complete = true;
-        std::map<std::string, int> before = std::exchange(watches_, {});
+        const auto before = std::exchange(watches_, {});
         for (const auto& directory : wanted) {
             complete = add(directory) && complete;
         }
@@ -115,7 +115,7 @@ bool DirectoryWatches::add(const std::string& directory) {
     return true;
 }
 
-bool DirectoryWatches::drain() {
+bool DirectoryWatches::drain() const {
     bool any = false;
     alignas(inotify_event) std::array<char, 8192> events{};
     while (fd_ >= 0 && ::read(fd_, events.data(), events.size()) > 0) {

@@ -27,7 +27,7 @@ public:
     bool refresh();
     const std::string& problem() const { return problem_; }
     /// Takes all pending events; whether there was one.
-    bool drain();
+    bool drain() const;
     std::set<std::string> directories() const;
 
 private:

@@ -61,14 +61,14 @@ if $list_packages; then
         printf 'SPDXVersion: SPDX-2.3\nDataLicense: CC0-1.0\nSPDXID: SPDXRef-DOCUMENT\n'
         printf 'DocumentName: rproxy image\nDocumentNamespace: urn:rproxy:image\n'
         printf 'Creator: Tool: hack/image-root.sh\nCreated: %s\n' "$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)"
-        printf '\nPackageName: rproxy\nSPDXID: SPDXRef-rproxy\nPackageDownloadLocation: NOASSERTION\n'
+        printf '\nPackageName: rproxy\nSPDXID: SPDXRef-rproxy\nPackageDownloadLocation: NOASSERTION\nFilesAnalyzed: false\n'
         printf 'PackageChecksum: SHA256: %s\n' "$(sha256sum "$root/usr/bin/rproxy" | cut -d' ' -f1)"
         printf 'Relationship: SPDXRef-DOCUMENT DESCRIBES SPDXRef-rproxy\n'
         for package in $packages; do
             id=SPDXRef-deb-${package//[^A-Za-z0-9.-]/-}
             version=$(dpkg-query -W -f '${Version}' "$package")
             printf '\nPackageName: %s\nSPDXID: %s\nPackageVersion: %s\n' "$package" "$id" "$version"
-            printf 'PackageSupplier: Organization: Debian\nPackageDownloadLocation: NOASSERTION\n'
+            printf 'PackageSupplier: Organization: Debian\nPackageDownloadLocation: NOASSERTION\nFilesAnalyzed: false\n'
             printf 'ExternalRef: PACKAGE-MANAGER purl pkg:deb/debian/%s@%s\n' "$package" "$version"
             printf 'Relationship: SPDXRef-rproxy DEPENDS_ON %s\n' "$id"
         done

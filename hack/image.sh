@@ -32,8 +32,10 @@ cleanup() {
     if [[ -n $engine_pid ]]; then
         kill "$engine_pid" 2>/dev/null || true
         wait "$engine_pid" 2>/dev/null || true
+        # dockerd leaves the bind mounts of network namespaces behind.
+        umount "$work"/exec/netns/* 2>/dev/null || true
     fi
-    rm -rf "$work"
+    rm -rf --one-file-system "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM

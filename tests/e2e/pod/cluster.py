@@ -90,8 +90,7 @@ class Cluster:
         name = f"job-{next(self._numbers)}"
         pod = Pod(name, self._network.add_pod(name), template, self._root, self._folder / name,
                   self._config_maps, self.log)
-        pod._start_container()
-        status = pod.process.wait(timeout)
+        status = pod.run_to_end(timeout)
         self._network.remove_pod(name)
         return status, pod.log_text()
 

@@ -152,6 +152,11 @@ class Pod:
         if name in self._config_volumes:
             volumes.write_atomically(self._config_volumes[name], files)
 
+    def run_to_end(self, timeout):
+        """As the pod of a Job: no probes, no restart. Its exit status."""
+        self._start_container()
+        return self.process.wait(timeout)
+
     def start(self):
         self._start_container()
         self._prober = threading.Thread(target=self._run, daemon=True)

@@ -2,8 +2,7 @@
 
 #include "config/tree_builder.h"
 
-#include <yaml-cpp/exceptions.h>
-#include <yaml-cpp/parser.h>
+#include <yaml-cpp/yaml.h>
 
 #include <array>
 #include <optional>

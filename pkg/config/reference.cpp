@@ -119,6 +119,7 @@ std::string value_text(const Shape& shape) {
             return "`true` or `false`";
         case Shape::Kind::Words: {
             std::vector<std::string> words;
+            words.reserve(shape.words.size());
             for (const auto& word : shape.words) {
                 words.push_back("`" + word + "`");
             }

@@ -73,7 +73,7 @@ Json integer_schema(const Shape& shape) {
 }
 
 Json unit_schema(const Shape& shape) {
-    const Json text{{"type", "string"}, {"pattern", shape.pattern}};
+    Json text{{"type", "string"}, {"pattern", shape.pattern}};
     switch (shape.bare) {
         case Shape::Bare::No:
             return text;

@@ -25,6 +25,7 @@ struct Section {
 
     std::vector<std::string> names() const {
         std::vector<std::string> all;
+        all.reserve(keys.size());
         for (const auto& key : keys) {
             all.push_back(key.shape.key.name);
         }
@@ -111,12 +112,12 @@ struct Doc {
 
 /// The row of the key that is the member `member`; its default is the one that the struct has.
 template <typename S, typename T>
-Key<S> key(std::string name, T S::* member, const Type<T>& type, Doc doc) {
+Key<S> key(const std::string& name, T S::* member, const Type<T>& type, const Doc& doc) {
     Key<S> row;
     row.shape = type.shape;
-    row.shape.key = {.name = std::move(name),
-                     .meaning = std::move(doc.meaning),
-                     .example = std::move(doc.example),
+    row.shape.key = {.name = name,
+                     .meaning = doc.meaning,
+                     .example = doc.example,
                      .required = doc.required,
                      .default_value = doc.required ? Node::null() : type.write(S{}.*member)};
     row.read = [read = type.read, member](Reader& reader, const Node& node, S& into) {
@@ -128,16 +129,16 @@ Key<S> key(std::string name, T S::* member, const Type<T>& type, Doc doc) {
 
 /// A map in the file whose keys are members of S itself.
 template <typename S>
-Key<S> group(std::string name, const Section<S>& inner, Doc doc) {
+Key<S> group(const std::string& name, const Section<S>& inner, const Doc& doc) {
     const auto write = [inner](const S& from) {
-        Node node = write_section(from, inner);
+        const Node node = write_section(from, inner);
         return node.entries.empty() ? Node::null() : node;
     };
     Key<S> row;
     row.shape = inner.shape();
-    row.shape.key = {.name = std::move(name),
-                     .meaning = std::move(doc.meaning),
-                     .example = std::move(doc.example),
+    row.shape.key = {.name = name,
+                     .meaning = doc.meaning,
+                     .example = doc.example,
                      .required = doc.required,
                      .default_value = write(S{})};
     row.read = [inner](Reader& reader, const Node& node, S& into) {

@@ -260,7 +260,7 @@ std::optional<std::string> read_text(Reader& reader, const Node& node, std::stri
     return node.text;
 }
 
-Type<std::string> text(TextRule rule) {
+Type<std::string> text(const TextRule& rule) {
     return {.shape = {.kind = Shape::Kind::Text, .name = rule.name, .pattern = rule.pattern},
             .read =
                 [rule](Reader& reader, const Node& node, std::string& value) {
@@ -277,8 +277,8 @@ Type<std::string> text(TextRule rule) {
             .write = [](const std::string& value) { return Node::string(value); }};
 }
 
-Type<std::string> text_or_absent(TextRule rule) {
-    auto type = text(std::move(rule));
+Type<std::string> text_or_absent(const TextRule& rule) {
+    auto type = text(rule);
     type.write = [](const std::string& value) {
         return value.empty() ? Node::null() : Node::string(value);
     };

@@ -64,9 +64,9 @@ struct TextRule {
     std::string pattern;  ///< The same as `valid`, for the schema.
     bool (*valid)(std::string_view text);
 };
-Type<std::string> text(TextRule rule);
+Type<std::string> text(const TextRule& rule);
 /// The same where the empty string in the Snapshot means that the key is absent.
-Type<std::string> text_or_absent(TextRule rule);
+Type<std::string> text_or_absent(const TextRule& rule);
 /// Reads text that YAML tools agree on being text; reports and returns nothing otherwise. `wanted`
 /// is for people.
 std::optional<std::string> read_text(Reader& reader, const Node& node, std::string_view wanted);
@@ -111,7 +111,7 @@ Type<E> words(std::vector<Word<E>> table) {
 }
 
 template <typename T>
-Type<std::optional<T>> optional(Type<T> type) {
+Type<std::optional<T>> optional(const Type<T>& type) {
     return {.shape = type.shape,
             .read =
                 [read = type.read](Reader& reader, const Node& node, std::optional<T>& value) {
@@ -130,7 +130,7 @@ enum class Empty : std::uint8_t { Allowed, Refused };
 /// Every item is kept, also one that could not be read (with its defaults), so that items and nodes
 /// stay side by side for the checks that follow.
 template <typename T>
-Type<std::vector<T>> list(Type<T> type, Empty empty = Empty::Allowed) {
+Type<std::vector<T>> list(const Type<T>& type, Empty empty = Empty::Allowed) {
     Shape shape{
         .kind = Shape::Kind::List, .not_empty = empty == Empty::Refused, .parts = {type.shape}};
     auto read = [read = type.read, empty](Reader& reader, const Node& node, std::vector<T>& value) {

@@ -80,4 +80,4 @@ if $list_packages; then
         fi
     done
 fi
-find "$root" -mindepth 1 -exec touch -hcd "@$epoch" {} +
+find "$root" -exec touch -hcd "@$epoch" {} +

@@ -380,6 +380,12 @@ by the proxy alone; a sidecar cannot set the pod's fsGroup and needs 0444 (292).
 {{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) }}
 {{- fail "httpRoute.parentRefs is empty: the route would belong to no Gateway" }}
 {{- end }}
+{{- range $what, $port := dict "tests.port" (.Values.tests.enabled | ternary .Values.tests.port "")
+    "ingress.servicePort" (.Values.ingress.enabled | ternary .Values.ingress.servicePort "") }}
+{{- if and $port (not (get $.Values.ports $port)) }}
+{{- fail (printf "%s is %q, but `ports` has no such port" $what $port) }}
+{{- end }}
+{{- end }}
 {{- if not (or .Values.existingConfigMap (include "rproxy.keptConfigMap" .)) }}
 {{- include "rproxy.validatePorts" . }}
 {{- end }}

@@ -308,6 +308,8 @@ class Refusals(unittest.TestCase):
             "one pod per node": ["kind=DaemonSet", "autoscaling.enabled=true"],
             "triggers is empty": ["keda.enabled=true"],
             "parentRefs is empty": ["httpRoute.enabled=true"],
+            "tests.port is": ["ports.http=null", "ports.web.containerPort=8080"],
+            "ingress.servicePort is": ["ingress.enabled=true", "ingress.servicePort=https"],
             "no listener of config has that port": ["ports.http.containerPort=8081"],
             "`ports` does not": ["config.listeners[0].address=0.0.0.0:8080",
                                  "config.listeners[1].address=0.0.0.0:8443"],

@@ -40,8 +40,8 @@ std::vector<std::filesystem::path> files_in(const std::filesystem::path& folder,
 }
 
 bool updating() {
-    return std::getenv("RPROXY_UPDATE_DOCS") !=
-           nullptr;  // NOLINT(concurrency-mt-unsafe): one thread
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): one thread
+    return std::getenv("RPROXY_UPDATE_DOCS") != nullptr;
 }
 
 std::string issues_text(const std::vector<Issue>& issues, std::string_view file) {

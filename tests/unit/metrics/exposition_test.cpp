@@ -6,6 +6,7 @@
 #include <prometheus/text_serializer.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -22,40 +23,34 @@ using testing::Not;
 
 constexpr std::size_t kPlenty = 1'000'000;
 
+/// One row of a family: every known value, or a number that tells the rows apart.
+void fill_row(Exposition& exposition, const Definition& family, Exposition::LabelValues labels,
+              std::size_t row) {
+    if (family.type == Type::Histogram) {
+        const std::vector<std::uint64_t> counts(family.bounds.size() + 1, 3);
+        exposition.add_histogram(family.family, labels, counts, 1500ms);
+    } else if (family.known_values.empty()) {
+        exposition.add(family.family, labels, static_cast<double>(row) + 0.5);
+    } else {
+        const std::vector<std::uint64_t> values(family.known_values.size(), row);
+        exposition.add_each(family.family, labels, values);
+    }
+}
+
 /// Everything that one scrape has with `backends` backends of one pool.
 void fill(Exposition& exposition, std::size_t backends) {
     for (const auto& family : definitions()) {
         if (family.family == Family::MetricsSeriesDroppedTotal) {
             continue;
         }
-        const auto rows = family.section == Section::Backend ? backends : 1;
-        for (std::size_t row = 0; row < rows; ++row) {
+        const bool last_is_known = !family.known_values.empty() && family.type != Type::Histogram;
+        const auto labels = family.label_count() - (last_is_known ? 1 : 0);
+        for (std::size_t row = 0; row < (family.section == Section::Backend ? backends : 1);
+             ++row) {
             const auto name = "10.0.0." + std::to_string(row) + ":8080";
-            const auto labels = family.label_count() - (family.known_values.empty() ? 0 : 1);
-            const auto add = [&](Exposition::LabelValues values) {
-                if (family.type == Type::Histogram) {
-                    exposition.add_histogram(
-                        family.family, values,
-                        std::vector<std::uint64_t>(family.bounds.size() + 1, 3), 1500ms);
-                } else if (family.known_values.empty()) {
-                    exposition.add(family.family, values, static_cast<double>(row) + 0.5);
-                } else {
-                    exposition.add_each(
-                        family.family, values,
-                        std::vector<std::uint64_t>(family.known_values.size(), row));
-                }
-            };
-            if (family.type == Type::Histogram && !family.known_values.empty()) {
-                add({name, family.known_values.front()});
-            } else if (labels == 0) {
-                add({});
-            } else if (labels == 1) {
-                add({name});
-            } else if (labels == 2) {
-                add({"web", name});
-            } else {
-                add({"web", name, "10.0.0.1:8080"});
-            }
+            const std::array<Exposition::LabelValues, 4> values{
+                {{}, {name}, {"web", name}, {"web", name, "10.0.0.1:8080"}}};
+            fill_row(exposition, family, values[labels], row);
         }
     }
 }

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <iterator>
 #include <set>
+#include <span>
 #include <string>
 
 namespace rproxy::metrics {
@@ -19,33 +20,53 @@ bool is_word(std::string_view text) {
            });
 }
 
-TEST(Families, HaveUniqueNamesThatFollowTheConventions) {
+/// What is wrong with a family, or nothing.
+std::string_view wrong_name(const Definition& family) {
+    if (!is_word(family.name)) {
+        return "not lower case with underscores";
+    }
+    if (!family.name.starts_with("rproxy_") && !family.name.starts_with("process_")) {
+        return "without a prefix";
+    }
+    if (family.name.ends_with("_total") != (family.type == Type::Counter)) {
+        return "_total is for counters, and only for them";
+    }
+    if (family.name.ends_with("_timestamp_seconds") != family.help.contains("Unix time")) {
+        return "a timestamp that does not say so, or the reverse";
+    }
+    return "";
+}
+
+std::string_view wrong_help(const Definition& family) {
+    if (!family.help.ends_with('.')) {
+        return "not a sentence";
+    }
+    return family.help.find_first_of("\n\\|") == std::string_view::npos ? "" : "needs an escape";
+}
+
+std::string_view wrong_labels(const Definition& family) {
+    const auto names = std::span{family.label_names}.first(family.label_count());
+    if (!std::ranges::all_of(names, is_word)) {
+        return "not lower case with underscores";
+    }
+    if (std::ranges::find(names, "le") != names.end()) {
+        return "le belongs to histograms";
+    }
+    return names.empty() && !family.known_values.empty() ? "values without a label" : "";
+}
+
+TEST(Families, HaveUniqueNames) {
     std::set<std::string_view> names;
     for (const auto& family : definitions()) {
-        EXPECT_TRUE(names.insert(family.name).second) << family.name << " twice";
-        EXPECT_TRUE(is_word(family.name)) << family.name;
-        EXPECT_TRUE(family.name.starts_with("rproxy_") || family.name.starts_with("process_"))
-            << family.name;
-        EXPECT_EQ(family.name.ends_with("_total"), family.type == Type::Counter) << family.name;
-        EXPECT_EQ(family.name.ends_with("_timestamp_seconds"), family.help.contains("Unix time"))
-            << family.name;
+        EXPECT_TRUE(names.insert(family.name).second) << family.name;
     }
 }
 
-TEST(Families, ExplainThemselvesInOneLineThatNeedsNoEscape) {
+TEST(Families, FollowTheConventions) {
     for (const auto& family : definitions()) {
-        EXPECT_TRUE(family.help.ends_with('.')) << family.name;
-        EXPECT_EQ(family.help.find_first_of("\n\\|"), std::string_view::npos) << family.name;
-    }
-}
-
-TEST(Families, HaveLabelsThatPrometheusAccepts) {
-    for (const auto& family : definitions()) {
-        for (std::size_t i = 0; i < family.label_count(); ++i) {
-            EXPECT_TRUE(is_word(family.label_names[i])) << family.name;
-            EXPECT_NE(family.label_names[i], "le") << family.name;
-        }
-        EXPECT_TRUE(family.known_values.empty() || family.label_count() > 0) << family.name;
+        EXPECT_EQ(wrong_name(family), "") << family.name;
+        EXPECT_EQ(wrong_help(family), "") << family.name;
+        EXPECT_EQ(wrong_labels(family), "") << family.name;
     }
 }
 
@@ -68,25 +89,24 @@ std::string read(const std::string& path) {
     return {std::istreambuf_iterator<char>{file}, {}};
 }
 
+std::string environment(const char* name) {
+    const auto* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe)
+    return value == nullptr ? "" : value;
+}
+
 /// The reference between its two markers in docs/metrics.md is reference_markdown().
 /// RPROXY_UPDATE_DOCS=1 writes it there.
 TEST(Families, AreWhatTheReferenceSays) {
-    const auto* const source = std::getenv("RPROXY_SOURCE_DIR");  // NOLINT(concurrency-mt-unsafe)
-    ASSERT_NE(source, nullptr);
-    const auto path = std::string{source} + "/docs/metrics.md";
-    const std::string begin_marker = "<!-- generated from pkg/metrics/families.cpp -->\n";
-    const std::string end_marker = "<!-- end of what is generated -->\n";
+    const auto path = environment("RPROXY_SOURCE_DIR") + "/docs/metrics.md";
+    const std::string_view begin_marker = "<!-- generated from pkg/metrics/families.cpp -->\n";
     auto text = read(path);
-    const auto marker = text.find(begin_marker);
-    const auto end = text.find(end_marker);
-    ASSERT_NE(marker, std::string::npos);
-    ASSERT_NE(end, std::string::npos);
-    const auto begin = marker + begin_marker.size();
+    const auto begin = text.find(begin_marker) + begin_marker.size();
+    const auto end = text.find("<!-- end of what is generated -->\n");
+    ASSERT_LT(begin, end);
+    ASSERT_NE(end, std::string::npos) << path << " has no markers";
     const auto wanted = "\n" + reference_markdown() + "\n";
-    const auto* const update = std::getenv("RPROXY_UPDATE_DOCS");  // NOLINT(concurrency-mt-unsafe)
-    if (update != nullptr && std::string_view{update} == "1") {
-        text.replace(begin, end - begin, wanted);
-        std::ofstream{path} << text;
+    if (environment("RPROXY_UPDATE_DOCS") == "1") {
+        std::ofstream{path} << text.replace(begin, end - begin, wanted);
         return;
     }
     EXPECT_EQ(text.substr(begin, end - begin), wanted)

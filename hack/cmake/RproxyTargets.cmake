@@ -3,8 +3,9 @@
 
 set(RPROXY_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    # -Wrestrict: GCC 12 warns of std::string operator+ wrongly (PR 105651).
-    list(APPEND RPROXY_WARNINGS -Wold-style-cast -Wno-restrict)
+    # GCC 12 warns wrongly: -Wrestrict of std::string operator+ (PR 105651), -Wmaybe-uninitialized of
+    # std::optional and std::variant in optimised builds (PR 105562 and kin).
+    list(APPEND RPROXY_WARNINGS -Wold-style-cast -Wno-restrict -Wno-maybe-uninitialized)
 else()
     list(APPEND RPROXY_WARNINGS -Wold-style-cast -Wthread-safety)
 endif()

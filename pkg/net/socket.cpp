@@ -1,5 +1,6 @@
 #include "net/socket.h"
 
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -119,6 +120,14 @@ std::expected<Fd, std::error_code> listen_on(const SocketAddress& address, std::
         return std::unexpected{last_error()};
     }
     return fd;
+}
+
+std::expected<Fd, std::error_code> duplicate(const Fd& fd) {
+    Fd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0));
+    if (!copy) {
+        return std::unexpected{last_error()};
+    }
+    return copy;
 }
 
 std::uint16_t local_port(int fd) {

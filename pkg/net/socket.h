@@ -48,6 +48,8 @@ struct Accepted {
 /// Binds and listens, with SO_REUSEADDR, and SO_REUSEPORT so that each worker has its own queue. A
 /// unix path that nobody listens on any more is taken over.
 std::expected<Fd, std::error_code> listen_on(const SocketAddress& address, std::uint32_t backlog);
+/// Another descriptor of the same socket: unix listeners are shared by the workers.
+std::expected<Fd, std::error_code> duplicate(const Fd& fd);
 /// The address a listener got: tests bind port 0.
 std::uint16_t local_port(int fd);
 /// The next waiting client; nothing once the queue is empty; an error such as EMFILE.

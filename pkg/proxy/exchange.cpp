@@ -174,6 +174,7 @@ Exchange::Step Exchange::parse_head(std::size_t size) {
     request_.set_limit(limits.body_bytes.bytes);
     session_->listener().cells[proxy_.worker()].requests_active.add();
     proxy_.cells().exchanges.add();
+    proxy_.cells().requests_total.add();
     const http::Field* const id = head_.find(http::FieldId::XRequestId);
     const http::Field* const parent = head_.find(http::FieldId::Traceparent);
     ids_.set(id == nullptr ? std::string_view{} : id->value,
@@ -184,7 +185,7 @@ Exchange::Step Exchange::parse_head(std::size_t size) {
 Exchange::Step Exchange::route() {
     const auto& settings = proxy_.settings();
     client_ = http::identify_client(session_->peer().ip, settings.trusted_proxies, head_.fields);
-    if (!proxy_.plan() || proxy_.plan()->plan->snapshot == nullptr) {
+    if (!proxy_.plan() || proxy_.plan()->plan->generation == 0) {
         return reply(http::Reason::NoConfig);
     }
     plan_ = proxy_.plan();

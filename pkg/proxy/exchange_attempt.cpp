@@ -72,7 +72,7 @@ std::optional<std::uint32_t> Exchange::pinned_slot(const WorkerPool& pool) {
         pinned->slot = static_cast<std::uint32_t>(found - pool.plan->backends.begin());
         pinned->revision = plan_->plan->revision;
     }
-    if (pool.policy->eligible[pinned->slot] == 0 || excluded_.contains(pinned->slot)) {
+    if (!pool.policy->policy->offers(pinned->slot) || excluded_.contains(pinned->slot)) {
         return std::nullopt;
     }
     return pinned->slot;

@@ -32,6 +32,7 @@ struct alignas(64) ProxyCells {
     metrics::CounterSet<metrics::RequestRejection> rejected;
     std::array<metrics::Counter, http::kReasons> local_replies;  ///< By http::Reason.
     metrics::Histogram<metrics::kLoopLagBounds> loop_lag;
+    metrics::Counter requests_total;
     metrics::Gauge sessions;
     metrics::Gauge exchanges;  ///< Requests and tunnels in progress.
 };

@@ -59,8 +59,8 @@ struct PoolPlan {
 /// Immutable; every request works on the one it began with. `generation` counts accepted
 /// configurations, `revision` also the plans made because a name's addresses changed.
 struct Plan {
-    std::shared_ptr<const config::Snapshot> snapshot;  ///< Null before the first configuration.
-    std::uint64_t generation{0};
+    std::shared_ptr<const config::Snapshot> snapshot;  ///< Never null.
+    std::uint64_t generation{0};  ///< 0: none was accepted yet; everything gets 503 `no_config`.
     std::uint64_t revision{0};
     std::vector<ListenerPlan> listeners;
     std::vector<PoolPlan> pools;
@@ -71,7 +71,6 @@ struct Plan {
 /// change. For the Plan with the same revision only.
 struct PoolPolicy {
     std::unique_ptr<const balancing::Policy> policy;
-    std::vector<std::uint8_t> eligible;  ///< By slot, 0 or 1: may a pinned client go on there?
     /// Nothing is healthy and the policy offers the unhealthy ones (when_all_down: try_anyway).
     bool fail_open{false};
     /// Nothing is healthy, whatever when_all_down says.

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "backends/health_tracker.h"
+#include "config/snapshot.h"
+#include "net/event_loop.h"
+#include "net/socket.h"
+#include "net/stream.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace rproxy::backends {
+
+/// One active check of one backend: a TCP connect, or an HTTP request whose status is judged. A
+/// connection of its own each time, so that a backend that no longer accepts is found out. Control
+/// thread; destroyed, it gives up without a result.
+class Probe final : public net::EventHandler {
+public:
+    using Done = std::move_only_function<void(HealthTracker::ProbeResult)>;
+
+    Probe(net::EventLoop& loop, const net::SocketAddress& address, const config::HealthCheck& check,
+          std::string host);
+    ~Probe();
+    Probe(const Probe&) = delete;
+    Probe& operator=(const Probe&) = delete;
+
+    /// Calls `done` exactly once, never before returning; the Probe may be destroyed in it.
+    void start(Done done);
+
+private:
+    enum class Stage : std::uint8_t { Connecting, Sending, Reading };
+
+    void on_event(std::uint32_t events) override;
+    void on_timer();
+    void go_on();
+    void send_request();
+    void read_status();
+    bool status_expected(unsigned status) const;
+    void pass(std::string detail);
+    void fail(FailureReason reason, std::string detail);
+    void finish(HealthTracker::ProbeResult result);
+
+    net::EventLoop& loop_;
+    const net::SocketAddress address_;
+    const config::HealthCheck check_;
+    const std::string host_;
+    net::Stream stream_;
+    Stage stage_{Stage::Connecting};
+    std::string request_;
+    std::string answer_;
+    std::optional<HealthTracker::ProbeResult> early_;  // known before the loop was entered
+    Done done_;
+    net::MemberTimer<Probe, &Probe::on_timer> timer_{*this};
+};
+
+}  // namespace rproxy::backends

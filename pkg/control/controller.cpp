@@ -1,0 +1,419 @@
+#include "control/controller.h"
+
+#include "config/diff.h"
+#include "config/load.h"
+#include "control/sha256.h"
+#include "log/log.h"
+
+#include <sys/epoll.h>
+
+#include <algorithm>
+
+namespace rproxy::control {
+
+namespace {
+
+constexpr std::size_t kMostVersions = 20;
+constexpr std::uint32_t kMostReportsPending = 64;
+constexpr std::chrono::milliseconds kIdlePoll{10};
+
+backends::FailureReason reason_of(backends::TrafficFailure failure) {
+    switch (failure) {
+        case backends::TrafficFailure::Refused:
+            return backends::FailureReason::Refused;
+        case backends::TrafficFailure::Reset:
+            return backends::FailureReason::Reset;
+        case backends::TrafficFailure::Timeout:
+            return backends::FailureReason::Timeout;
+        case backends::TrafficFailure::HttpStatus:
+            return backends::FailureReason::HttpStatus;
+    }
+    return backends::FailureReason::Reset;
+}
+
+std::string base_name(const std::string& path) {
+    return path.substr(path.rfind('/') + 1);
+}
+
+}  // namespace
+
+struct Controller::WatchEvents final : net::EventHandler {
+    explicit WatchEvents(Controller& controller) : owner(controller) {}
+    void on_event(std::uint32_t /*events*/) override { owner.poll_watcher(); }
+    Controller& owner;
+};
+
+Controller::Controller(net::EventLoop& loop, Workers& workers, Options options)
+    : loop_(loop),
+      workers_(workers),
+      options_(std::move(options)),
+      snapshots_live_(std::make_shared<std::atomic<std::int64_t>>(0)),
+      publisher_(
+          loop, workers, {workers.size(), options_.seed, {}},
+          {[this](const auto& key, const auto& name, const auto& transition) {
+               on_transition(key, name, transition);
+           },
+           [this](const std::string& pool, bool all_down) { on_pool_health(pool, all_down); }}),
+      watcher_({.path = options_.config_path}, loop.now()),
+      watch_events_(std::make_unique<WatchEvents>(*this)) {
+    if (!options_.state_dir.empty()) {
+        last_known_good_.emplace(options_.state_dir);
+    }
+}
+
+Controller::~Controller() = default;
+
+void Controller::start() {
+    if (watcher_.fd() >= 0) {
+        loop_.add(watcher_.fd(), EPOLLIN, *watch_events_);
+    }
+    poll_watcher();
+    if (source_ == Source::None) {
+        use_last_known_good(last_reload_ ? "the configuration file is invalid"
+                                         : "the configuration file cannot be read");
+    }
+    if (source_ == Source::None) {
+        listen_without_configuration();
+    }
+}
+
+void Controller::reload() {
+    auto result = watcher_.force(loop_.now());
+    if (result) {
+        handle(std::move(result));
+    } else {
+        ++reloads_[static_cast<std::size_t>(ReloadResult::Unchanged)];
+        log::info("configuration unchanged", "generation", generation_);
+    }
+}
+
+void Controller::poll_watcher() {
+    handle(watcher_.poll(loop_.now()));
+    loop_.arm(watch_timer_, watcher_.next_wakeup());
+}
+
+void Controller::handle(ConfigWatcher::Result result) {
+    if (!result) {
+        return;
+    }
+    if (!*result) {
+        log::error("configuration file cannot be read", "error", result->error().message, "keeping",
+                   generation_ == 0 ? "nothing" : "the running configuration");
+        note({.kind = Event::Kind::Config,
+              .result = "unreadable",
+              .message = result->error().message});
+        return;
+    }
+    const auto& change = **result;
+    if (change.sha256 == sha256_ && source_ == Source::File) {
+        ++reloads_[static_cast<std::size_t>(ReloadResult::Unchanged)];
+        last_reload_ = LastReload{ReloadResult::Unchanged, loop_.wall_now(), {}, {}};
+        return;
+    }
+    consider(change.text, change.sha256, Source::File);
+}
+
+bool Controller::consider(const std::string& text, const std::string& sha256, Source source) {
+    auto loaded = config::load(text);
+    if (!loaded) {
+        reject(std::move(loaded.error()), text);
+        return false;
+    }
+    snapshots_live_->fetch_add(1, std::memory_order_relaxed);
+    // Counted until the last worker, request and admin answer has let go of it.
+    const std::shared_ptr<const config::Snapshot> snapshot(
+        std::make_unique<config::Snapshot>(std::move(*loaded)).release(),
+        [live = snapshots_live_](const config::Snapshot* dead) {
+            delete dead;
+            live->fetch_sub(1, std::memory_order_relaxed);
+        });
+    const auto published = publisher_.publish(snapshot, generation_ + 1);
+    if (!published) {
+        reject(published.error(), text);
+        return false;
+    }
+    accept(snapshot, text, sha256, source);
+    return true;
+}
+
+void Controller::accept(std::shared_ptr<const config::Snapshot> snapshot, const std::string& text,
+                        const std::string& sha256, Source source) {
+    Version version{++generation_, sha256, loop_.wall_now(), {}, text};
+    version.changes = snapshot_ ? config::plan(*snapshot_, *snapshot)
+                                : std::vector<std::string>{"first configuration"};
+    snapshot_ = std::move(snapshot);
+    text_ = text;
+    sha256_ = sha256;
+    source_ = source;
+    listening_ = true;
+    applied_ = loop_.wall_now();
+    if (options_.on_settings) {
+        options_.on_settings(*snapshot_);
+    }
+    log::info("configuration applied", "generation", generation_, "source", to_string(source),
+              "sha256", sha256.substr(0, 12), "changes", version.changes.size());
+    for (const auto& change : version.changes) {
+        log::info("configuration change", "generation", generation_, "change", change);
+    }
+    if (source == Source::File) {
+        ++reloads_[static_cast<std::size_t>(ReloadResult::Applied)];
+        last_reload_ = LastReload{ReloadResult::Applied, loop_.wall_now(), {}, {}};
+        last_success_ = applied_;
+        if (last_known_good_) {
+            if (const auto saved = last_known_good_->save(text, loop_.wall_now()); !saved) {
+                log::warn("cannot keep the accepted configuration", "error", saved.error());
+            }
+        }
+    }
+    note({.kind = Event::Kind::Config,
+          .generation = generation_,
+          .result = "applied",
+          .message = version.changes.empty() ? "no change in meaning" : version.changes.front()});
+    versions_.push_front(std::move(version));
+    if (versions_.size() > kMostVersions) {
+        versions_.pop_back();
+    }
+}
+
+void Controller::reject(std::vector<config::Issue> issues, const std::string& text) {
+    ++reloads_[static_cast<std::size_t>(ReloadResult::Rejected)];
+    log::error(
+        "configuration rejected", "file", options_.config_path, "errors", issues.size(), "keeping",
+        generation_ == 0 ? std::string("nothing") : "generation " + std::to_string(generation_));
+    const std::string file = base_name(options_.config_path);
+    constexpr std::size_t kMostLogged = 20;
+    for (std::size_t i = 0; i < std::min(issues.size(), kMostLogged); ++i) {
+        log::error("configuration error", "where", config::format(issues[i], file));
+    }
+    note({.kind = Event::Kind::Config,
+          .generation = generation_,
+          .result = "rejected",
+          .message = issues.empty() ? "rejected" : config::format(issues.front(), file)});
+    last_reload_ = LastReload{ReloadResult::Rejected, loop_.wall_now(), std::move(issues), text};
+}
+
+void Controller::use_last_known_good(const std::string& why) {
+    if (!last_known_good_) {
+        return;
+    }
+    const auto kept = last_known_good_->load();
+    if (!kept) {
+        log::error("the kept configuration cannot be trusted", "error", kept.error());
+        return;
+    }
+    if (!*kept) {
+        log::warn("no configuration was kept", "state_dir", options_.state_dir);
+        return;
+    }
+    const auto rejected = last_reload_;
+    if (consider((*kept)->text, (*kept)->sha256, Source::LastKnownGood)) {
+        last_reload_ = rejected;  // what is wrong with the file stays visible
+        log::warn(
+            "running on the last known good configuration", "reason", why, "accepted",
+            std::chrono::duration_cast<std::chrono::seconds>((*kept)->accepted.time_since_epoch())
+                .count());
+    }
+}
+
+/// Listens where the defaults say and answers 503 `no_config`, so that whoever looks is told what
+/// is wrong instead of finding a closed port and a crash loop.
+void Controller::listen_without_configuration() {
+    const auto published = publisher_.publish(std::make_shared<config::Snapshot>(), 0);
+    listening_ = published.has_value();
+    if (published) {
+        log::error("no configuration", "answering", "503 no_config", "waiting_for",
+                   options_.config_path);
+    } else {
+        log::error("no configuration and no listener", "error", published.error().front().message);
+    }
+}
+
+std::shared_ptr<const config::Snapshot> Controller::snapshot() const {
+    return snapshot_;
+}
+
+void Controller::traffic_failed(const std::shared_ptr<backends::Backend>& backend,
+                                backends::TrafficFailure failure) {
+    // A dead backend under load fails thousands of times; the first few say it all.
+    if (backend->reports_pending.fetch_add(1, std::memory_order_relaxed) >= kMostReportsPending) {
+        backend->reports_pending.fetch_sub(1, std::memory_order_relaxed);
+        return;
+    }
+    loop_.post([this, backend, failure] {
+        backend->reports_pending.fetch_sub(1, std::memory_order_relaxed);
+        publisher_.monitor().traffic_failed(*backend, reason_of(failure));
+    });
+}
+
+void Controller::traffic_succeeded(const std::shared_ptr<backends::Backend>& backend) {
+    if (backend->suspect.exchange(false, std::memory_order_relaxed)) {
+        loop_.post([this, backend] { publisher_.monitor().traffic_succeeded(*backend); });
+    }
+}
+
+void Controller::on_transition(const backends::BackendKey& key, const std::string& name,
+                               const backends::Transition& transition) {
+    const auto from = to_string(transition.from);
+    const auto to = to_string(transition.to);
+    if (transition.is_crash) {
+        log::warn("backend crashed", "pool", key.pool, "backend", name, "state", to, "reason",
+                  transition.reason);
+    } else {
+        log::info("backend state changed", "pool", key.pool, "backend", name, "from", from, "to",
+                  to, "reason", transition.reason);
+    }
+    note({.kind = Event::Kind::BackendState,
+          .pool = key.pool,
+          .backend = name,
+          .from = std::string(from),
+          .to = std::string(to),
+          .reason = std::string(transition.reason),
+          .message = "backend is " + std::string(to)});
+}
+
+void Controller::on_pool_health(const std::string& pool, bool all_down) {
+    if (all_down) {
+        log::error("all backends of a pool are down", "pool", pool, "hint",
+                   "repair them, or name others in the configuration file");
+    } else {
+        log::info("pool has a healthy backend again", "pool", pool);
+    }
+    note({.kind = Event::Kind::Pool,
+          .pool = pool,
+          .message = all_down ? "all backends are down: repair them or name others"
+                              : "a backend is healthy again"});
+}
+
+void Controller::note(Event event) {
+    event.at = loop_.wall_now();
+    events_.add(std::move(event));
+}
+
+std::vector<std::string> Controller::not_ready_reasons() const {
+    std::vector<std::string> reasons;
+    if (!listening_) {
+        reasons.emplace_back("not listening");
+    }
+    if (generation_ == 0) {
+        reasons.emplace_back("no valid configuration has been applied");
+    } else if (!publisher_.acknowledged()) {
+        reasons.emplace_back("workers have not switched to the configuration yet");
+    } else if (!publisher_.first_checks_done()) {
+        reasons.emplace_back("first health checks are not done");
+    }
+    if (drain_stage_ != DrainStage::None) {
+        reasons.emplace_back("draining");
+    }
+    return reasons;
+}
+
+PoolStatus Controller::pool_status(std::size_t index) const {
+    const auto& pool = publisher_.plan()->pools[index];
+    const auto& policy = publisher_.policy(index);
+    PoolStatus status{pool.config.name,
+                      pool.state,
+                      pool.config.method,
+                      pool.config.selection.by,
+                      policy.fail_open,
+                      publisher_.all_down_since(pool.config.name),
+                      {}};
+    for (std::size_t slot = 0; slot < pool.backends.size(); ++slot) {
+        const auto& backend = pool.backends[slot];
+        BackendStatus row;
+        row.name = backend.name;
+        row.address = backend.backend->key().address;
+        row.backend = backend.backend;
+        row.weight = backend.weight;
+        row.effective_weight = backend.weight;
+        row.eligible = policy.policy->offers(static_cast<std::uint32_t>(slot));
+        if (const auto* const tracker = publisher_.monitor().find(backend.backend->key())) {
+            row.state = tracker->state();
+            row.slow_start = tracker->in_slow_start(loop_.now());
+            row.effective_weight = backend.weight * tracker->weight_factor(loop_.now());
+            row.facts = tracker->facts(loop_.now());
+            row.check_durations.add(*publisher_.monitor().check_durations(backend.backend->key()));
+        }
+        status.backends.push_back(std::move(row));
+    }
+    return status;
+}
+
+Status Controller::status() const {
+    Status status;
+    status.plan = publisher_.plan();
+    if (status.plan) {
+        for (std::size_t i = 0; i < status.plan->pools.size(); ++i) {
+            status.pools.push_back(pool_status(i));
+        }
+    }
+    status.not_ready = not_ready_reasons();
+    status.draining = drain_stage_ != DrainStage::None;
+    status.source = source_;
+    status.generation = generation_;
+    status.text = text_;
+    status.sha256 = sha256_;
+    status.applied = applied_;
+    status.last_reload = last_reload_;
+    status.last_success = last_success_;
+    status.reloads = reloads_;
+    status.snapshots_live = snapshots_live_->load(std::memory_order_relaxed);
+    return status;
+}
+
+void Controller::drain(bool exit) {
+    if (exit && exit_when_drained_) {
+        log::warn("second signal: ending at once");
+        finish_drain();
+        return;
+    }
+    exit_when_drained_ = exit_when_drained_ || exit;
+    if (drain_stage_ != DrainStage::None) {
+        if (drain_stage_ == DrainStage::Done && exit_when_drained_) {
+            finish_drain();
+        }
+        return;
+    }
+    const config::Drain settings = snapshot_ ? snapshot_->drain : config::Drain{};
+    drain_stage_ = DrainStage::Grace;
+    log::info("draining", "accept_grace_ms", settings.accept_grace.count(), "timeout_ms",
+              settings.timeout.count());
+    note({.kind = Event::Kind::Process, .message = "draining"});
+    workers_.post_to_all([](proxy::Proxy& proxy) { proxy.begin_drain(); });
+    drain_deadline_ = loop_.now() + settings.accept_grace + settings.timeout;
+    loop_.arm(drain_timer_, loop_.now() + settings.accept_grace);
+}
+
+void Controller::on_drain_timer() {
+    if (drain_stage_ == DrainStage::Grace) {
+        drain_stage_ = DrainStage::Finishing;
+        workers_.post_to_all([](proxy::Proxy& proxy) { proxy.close_listeners(); });
+        log::info("listeners closed");
+    } else if (drain_stage_ == DrainStage::Finishing &&
+               (idle() || loop_.now() >= drain_deadline_)) {
+        if (!idle()) {
+            log::warn("drain timeout: cutting what is left");
+        }
+        drain_stage_ = DrainStage::Done;
+        if (exit_when_drained_) {
+            finish_drain();
+        }
+        return;
+    }
+    loop_.arm(drain_timer_, loop_.now() + kIdlePoll);
+}
+
+bool Controller::idle() const {
+    return std::ranges::all_of(workers_.members(), [](const auto& member) {
+        return std::as_const(*member.proxy).cells().sessions.value() == 0;
+    });
+}
+
+void Controller::finish_drain() {
+    drain_stage_ = DrainStage::Done;
+    loop_.cancel(drain_timer_);
+    if (options_.on_done) {
+        options_.on_done();
+    }
+}
+
+}  // namespace rproxy::control

@@ -1,0 +1,425 @@
+#include "control/publisher.h"
+
+#include "base/hash.h"
+#include "log/log.h"
+#include "net/socket.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+namespace rproxy::control {
+
+namespace {
+
+/// Slow start needs finer steps than whole weights.
+constexpr double kSlowStartScale = 100;
+
+/// A failed look-up, or a backend that cannot be reached by its last address, is tried again sooner
+/// than `resolve.interval` says.
+constexpr std::chrono::milliseconds kQuickLookUp{1000};
+
+}  // namespace
+
+Publisher::Publisher(net::EventLoop& loop, Workers& workers, const Options& options,
+                     Listener listener)
+    : loop_(loop),
+      workers_(workers),
+      options_(options),
+      listener_(std::move(listener)),
+      rng_(options.seed),
+      registry_(options.workers, options.seed + 1),
+      monitor_(loop, options.seed + 2,
+               {[this](const auto& key, const auto& transition) { on_transition(key, transition); },
+                [this](const std::string& pool) { rebuild_policy(pool); }}),
+      resolver_(loop) {}
+
+Publisher::~Publisher() = default;
+
+std::expected<void, std::vector<config::Issue>> Publisher::publish(
+    std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation) {
+    auto previous = std::exchange(snapshot_, std::move(snapshot));
+    const auto previous_generation = std::exchange(generation_, generation);
+    collect_names(*snapshot_);
+    auto plan = std::make_shared<runtime::Plan>();
+    plan->snapshot = snapshot_;
+    plan->generation = generation_;
+    auto sockets = open_listeners(*plan);
+    if (!sockets) {
+        snapshot_ = std::move(previous);
+        generation_ = previous_generation;
+        if (snapshot_) {
+            collect_names(*snapshot_);
+        }
+        return std::unexpected{std::move(sockets.error())};
+    }
+    distribute(std::move(plan), std::move(*sockets));
+    resolve_due();
+    return {};
+}
+
+/// The same configuration with other addresses behind its names.
+void Publisher::republish() {
+    auto plan = std::make_shared<runtime::Plan>();
+    plan->snapshot = snapshot_;
+    plan->generation = generation_;
+    plan->listeners = plan_->listeners;
+    distribute(std::move(plan), std::vector<std::vector<proxy::Proxy::Socket>>(workers_.size()));
+}
+
+std::expected<std::vector<std::vector<proxy::Proxy::Socket>>, std::vector<config::Issue>>
+Publisher::open_listeners(runtime::Plan& plan) {
+    std::vector<std::vector<proxy::Proxy::Socket>> sockets(workers_.size());
+    std::vector<config::Issue> issues;
+    std::map<std::string, std::shared_ptr<runtime::ListenerState>> states;
+    std::map<std::string, std::uint16_t> ports;
+    for (std::size_t i = 0; i < snapshot_->listeners.size(); ++i) {
+        const auto& listener = snapshot_->listeners[i];
+        const std::string address = listener.address.to_string();
+        auto state = listener_states_[address];
+        const bool open = state != nullptr;
+        if (!open || state->name != listener.name) {
+            state = std::make_shared<runtime::ListenerState>(listener.name, workers_.size());
+        }
+        std::uint16_t port = open ? listener_ports_[address] : listener.address.port;
+        for (std::size_t worker = 0; !open && worker < workers_.size(); ++worker) {
+            Endpoint endpoint = listener.address;
+            endpoint.port = port;  // the one that the first worker got, where it says 0
+            const auto socket_address = net::SocketAddress::of(endpoint);
+            auto fd = socket_address
+                          ? (endpoint.is_unix() && worker > 0
+                                 ? net::duplicate(sockets[0].back().fd)
+                                 : net::listen_on(*socket_address, listener.backlog))
+                          : std::unexpected{std::make_error_code(std::errc::invalid_argument)};
+            if (!fd) {
+                issues.push_back({0, 0, "listeners[" + std::to_string(i) + "].address",
+                                  "cannot listen on " + address + ": " + fd.error().message(),
+                                  "choose an address of this host with a free port"});
+                break;
+            }
+            port = endpoint.is_unix() ? std::uint16_t{0} : net::local_port(fd->get());
+            sockets[worker].push_back({address, std::move(*fd)});
+        }
+        states[address] = state;
+        ports[address] = port;
+        plan.listeners.push_back({listener, port, state});
+    }
+    if (!issues.empty()) {
+        std::erase_if(listener_states_, [](const auto& entry) { return entry.second == nullptr; });
+        return std::unexpected{std::move(issues)};
+    }
+    listener_states_ = std::move(states);
+    listener_ports_ = std::move(ports);
+    return sockets;
+}
+
+void Publisher::add_backends(const config::Pool& pool, const config::Backend& backend,
+                             runtime::PoolPlan& plan) {
+    const auto add = [&](const Endpoint& endpoint, std::string name) {
+        const backends::BackendKey key{pool.name, endpoint.to_string()};
+        const bool known = std::ranges::any_of(
+            plan.backends, [&](const auto& other) { return other.backend->key() == key; });
+        if (known) {
+            return;  // two names, or a name and an address, that mean the same backend
+        }
+        plan.backends.push_back({registry_.backend(key, *net::SocketAddress::of(endpoint)),
+                                 std::move(name), backend.address.to_string(), backend.weight,
+                                 backend.max_connections, backend.state});
+    };
+    if (net::SocketAddress::of(backend.address)) {
+        add(backend.address, backend.name);
+        return;
+    }
+    const auto& addresses = names_[backend.address.host].addresses;
+    for (const auto& ip : addresses) {
+        const Endpoint endpoint{ip.to_string(), backend.address.port, {}};
+        // One address keeps the configured name; several need a label each.
+        add(endpoint, addresses.size() == 1 ? backend.name : backend.name + "/" + ip.to_string());
+    }
+}
+
+runtime::PoolPlan Publisher::compile_pool(const config::Pool& pool) {
+    runtime::PoolPlan plan;
+    plan.config = pool;
+    plan.state = registry_.pool(pool.name);
+    for (const auto& backend : pool.backends) {
+        add_backends(pool, backend, plan);
+    }
+    if (pool.when_all_down.action == config::WhenAllDown::Action::UsePool) {
+        const auto found =
+            std::ranges::find(snapshot_->pools, pool.when_all_down.pool, &config::Pool::name);
+        if (found != snapshot_->pools.end()) {
+            plan.fallback = static_cast<std::uint32_t>(found - snapshot_->pools.begin());
+        }
+    }
+    return plan;
+}
+
+void Publisher::distribute(std::shared_ptr<runtime::Plan> plan,
+                           std::vector<std::vector<proxy::Proxy::Socket>> sockets) {
+    plan->revision = ++revision_;
+    for (const auto& pool : snapshot_->pools) {
+        plan->pools.push_back(compile_pool(pool));
+    }
+    plan->routes = routing::RouteTable(snapshot_->routes, snapshot_->pools);
+    // Trackers first, so that the first choice already knows who is draining or disabled.
+    std::vector<backends::Monitor::PoolTargets> targets;
+    for (const auto& pool : plan->pools) {
+        auto& pool_targets = targets.emplace_back();
+        pool_targets.config = &pool.config;
+        for (const auto& backend : pool.backends) {
+            pool_targets.targets.push_back({backend.backend, backend.admin_state, backend.address});
+        }
+    }
+    plan_ = plan;
+    policies_.clear();
+    monitor_.configure(targets);
+    std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies;
+    for (const auto& pool : plan->pools) {
+        policies.push_back(make_policy(pool));
+        note_pool_health(pool, *policies.back());
+    }
+    policies_ = std::move(policies);
+    acknowledgements_ = 0;
+    for (std::size_t i = 0; i < workers_.size(); ++i) {
+        auto& member = workers_.members()[i];
+        member.worker->loop().post([this, &proxy = *member.proxy, plan = plan_,
+                                    policies = policies_, added = std::move(sockets[i])]() mutable {
+            const auto revision = plan->revision;
+            proxy.apply(std::move(plan), std::move(policies), std::move(added));
+            loop_.post([this, revision] {
+                if (revision == revision_ && ++acknowledgements_ == workers_.size()) {
+                    acknowledged_revision_ = revision;
+                }
+            });
+        });
+    }
+    registry_.sweep();
+    std::erase_if(all_down_since_, [this](const auto& entry) {
+        return std::ranges::find(snapshot_->pools, entry.first, &config::Pool::name) ==
+               snapshot_->pools.end();
+    });
+}
+
+std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime::PoolPlan& pool) {
+    using backends::Eligibility;
+    std::vector<Eligibility> eligibility;
+    std::vector<double> factors;
+    bool slow_start = false;
+    for (const auto& backend : pool.backends) {
+        const auto* const tracker = monitor_.find(backend.backend->key());
+        eligibility.push_back(tracker == nullptr ? Eligibility::IfNoneUp : tracker->eligibility());
+        factors.push_back(tracker == nullptr ? 1.0 : tracker->weight_factor(loop_.now()));
+        slow_start = slow_start || factors.back() < 1;
+    }
+    const auto has = [&](Eligibility wanted) {
+        for (std::size_t i = 0; i < eligibility.size(); ++i) {
+            if (eligibility[i] == wanted && pool.backends[i].weight != 0) {
+                return true;
+            }
+        }
+        return false;
+    };
+    auto result = std::make_shared<runtime::PoolPolicy>();
+    auto offered = Eligibility::Yes;
+    if (!has(Eligibility::Yes)) {
+        offered = Eligibility::IfNoneUp;
+        if (!has(Eligibility::IfNoneUp)) {
+            result->all_down = !pool.backends.empty();
+            if (pool.config.when_all_down.action == config::WhenAllDown::Action::TryAnyway) {
+                offered = Eligibility::LastResort;
+                result->fail_open = has(Eligibility::LastResort);
+            }
+        }
+    }
+    std::vector<balancing::Member> members;
+    for (std::size_t i = 0; i < pool.backends.size(); ++i) {
+        const auto& backend = pool.backends[i];
+        std::uint32_t weight = backend.weight;
+        if (slow_start && weight != 0) {
+            weight = std::max(
+                1U, static_cast<std::uint32_t>(std::lround(weight * kSlowStartScale * factors[i])));
+        }
+        members.push_back({stable_hash(backend.backend->key().address), weight,
+                           eligibility[i] == offered, &backend.backend->load()});
+    }
+    result->policy = balancing::make_policy(pool.config.method, members, pool.state->cursor());
+    if (pool.config.selection.by == config::SelectionBy::Interval) {
+        pin_for_interval(pool, *result);
+    }
+    return result;
+}
+
+/// One backend for everybody until the interval ends or it is no longer offered.
+void Publisher::pin_for_interval(const runtime::PoolPlan& pool, runtime::PoolPolicy& policy) {
+    Interval& interval = intervals_[pool.config.name];
+    const auto slot_of = [&](const backends::Backend* wanted) {
+        const auto found = std::ranges::find_if(
+            pool.backends, [&](const auto& backend) { return backend.backend.get() == wanted; });
+        return static_cast<std::uint32_t>(found - pool.backends.begin());
+    };
+    const bool running = loop_.now() < interval.end && interval.backend != nullptr;
+    auto slot = running ? slot_of(interval.backend) : 0U;
+    if (!running || !policy.policy->offers(slot)) {
+        const balancing::Excluded none;
+        const auto picked = policy.policy->pick({rng_.next(), loop_.now(), rng_, none});
+        if (!picked) {
+            return;
+        }
+        slot = *picked;
+        interval.backend = pool.backends[slot].backend.get();
+        if (loop_.now() >= interval.end) {
+            interval.end = loop_.now() + pool.config.selection.interval;
+        }
+    }
+    policy.policy = balancing::make_pinned(slot, std::move(policy.policy));
+    if (!interval_timer_.armed() || interval.end < interval_due_) {
+        interval_due_ = interval.end;
+        loop_.arm(interval_timer_, interval_due_);
+    }
+}
+
+void Publisher::on_interval() {
+    std::vector<std::string> due;
+    interval_due_ = MonotonicTime::max();
+    for (const auto& [name, interval] : intervals_) {
+        if (interval.end <= loop_.now()) {
+            due.push_back(name);
+        } else {
+            interval_due_ = std::min(interval_due_, interval.end);
+        }
+    }
+    if (interval_due_ != MonotonicTime::max()) {
+        loop_.arm(interval_timer_, interval_due_);
+    }
+    for (const auto& name : due) {
+        rebuild_policy(name);
+    }
+}
+
+void Publisher::rebuild_policy(const std::string& name) {
+    if (!plan_ || policies_.size() != plan_->pools.size()) {
+        return;  // in the middle of distribute(), which makes all choices anyway
+    }
+    for (std::size_t i = 0; i < plan_->pools.size(); ++i) {
+        const auto& pool = plan_->pools[i];
+        if (pool.config.name != name) {
+            continue;
+        }
+        policies_[i] = make_policy(pool);
+        note_pool_health(pool, *policies_[i]);
+        workers_.post_to_all([revision = revision_, i, policy = policies_[i]](proxy::Proxy& proxy) {
+            proxy.set_policy(revision, i, policy);
+        });
+    }
+}
+
+void Publisher::note_pool_health(const runtime::PoolPlan& pool, const runtime::PoolPolicy& policy) {
+    const std::string& name = pool.config.name;
+    if (policy.all_down && !all_down_since_.contains(name)) {
+        all_down_since_[name] = loop_.wall_now();
+        listener_.on_pool_health(name, true);
+    } else if (!policy.all_down && all_down_since_.erase(name) != 0) {
+        listener_.on_pool_health(name, false);
+    }
+}
+
+std::optional<WallTime> Publisher::all_down_since(const std::string& pool) const {
+    const auto found = all_down_since_.find(pool);
+    return found == all_down_since_.end() ? std::nullopt : std::optional(found->second);
+}
+
+void Publisher::on_transition(const backends::BackendKey& key,
+                              const backends::Transition& transition) {
+    std::string name = key.address;
+    if (plan_) {
+        for (const auto& pool : plan_->pools) {
+            for (const auto& backend : pool.backends) {
+                if (backend.backend->key() == key) {
+                    name = backend.name;
+                }
+            }
+        }
+    }
+    listener_.on_transition(key, name, transition);
+    rebuild_policy(key.pool);
+    if (transition.is_crash) {
+        // A pod that was replaced has another address by now.
+        for (auto& [host, known] : names_) {
+            known.next = std::min(known.next, loop_.now() + kQuickLookUp);
+        }
+        resolve_due();
+    }
+}
+
+void Publisher::collect_names(const config::Snapshot& snapshot) {
+    std::map<std::string, Name> wanted;
+    for (const auto& pool : snapshot.pools) {
+        for (const auto& backend : pool.backends) {
+            if (backend.address.is_unix() || backend.address.ip()) {
+                continue;
+            }
+            const std::string& host = backend.address.host;
+            if (auto known = names_.extract(host)) {
+                wanted.insert(std::move(known));
+            }
+            wanted[host].interval = pool.resolve_interval;
+        }
+    }
+    names_ = std::move(wanted);
+}
+
+void Publisher::resolve_due() {
+    auto next = MonotonicTime::max();
+    for (auto& [host, name] : names_) {
+        if (!name.looking && name.next <= loop_.now()) {
+            name.looking = true;
+            resolver_.resolve(host, [this, host](net::Resolver::Result result) {
+                resolved(host, std::move(result));
+            });
+        }
+        next = std::min(next, name.looking ? MonotonicTime::max() : name.next);
+    }
+    if (next != MonotonicTime::max()) {
+        loop_.arm(resolve_timer_, next);
+    }
+}
+
+void Publisher::resolved(const std::string& host, net::Resolver::Result result) {
+    const auto found = names_.find(host);
+    if (found == names_.end()) {
+        return;
+    }
+    Name& name = found->second;
+    name.looking = false;
+    name.answered = true;
+    if (!result || result->empty()) {
+        // The last good answer stays: DNS trouble must not take backends away that still serve.
+        if (!name.failing) {
+            name.failing = true;
+            log::warn("cannot resolve backend name", "host", host, "error",
+                      result ? std::string("no addresses") : result.error(), "keeping",
+                      name.addresses.size());
+        }
+        name.next = loop_.now() +
+                    std::max<Duration>(std::min(name.interval, Duration{5'000}), kQuickLookUp);
+    } else {
+        name.failing = false;
+        name.next = loop_.now() + name.interval;
+        std::ranges::sort(*result);  // resolvers shuffle; the same set is no change
+        if (name.addresses != *result) {
+            name.addresses = std::move(*result);
+            log::info("backend name resolved", "host", host, "addresses", name.addresses.size());
+            republish();
+        }
+    }
+    resolve_due();
+}
+
+bool Publisher::first_checks_done() const {
+    const bool answered =
+        std::ranges::all_of(names_, [](const auto& entry) { return entry.second.answered; });
+    return answered && monitor_.all_checked();
+}
+
+}  // namespace rproxy::control

@@ -3,6 +3,7 @@
 #include "config/diff.h"
 #include "config/load.h"
 #include "config/schema.h"
+#include "config/unsupported.h"
 
 #include <nlohmann/json.hpp>
 
@@ -79,6 +80,10 @@ int check(Words words) {
         print_json(issues, path);
     } else if (loaded) {
         std::printf("%s: valid\n", path.c_str());
+        // The file is right; only a program that can do it will take it.
+        for (const auto& issue : config::unsupported(*loaded)) {
+            std::fprintf(stderr, "warning: %s\n", config::format(issue, path).c_str());
+        }
     } else {
         print_issues(issues, path);
     }

@@ -2,6 +2,7 @@
 
 #include "config/diff.h"
 #include "config/load.h"
+#include "config/unsupported.h"
 #include "control/sha256.h"
 #include "log/log.h"
 
@@ -117,6 +118,10 @@ bool Controller::consider(const std::string& text, const std::string& sha256, So
     auto loaded = config::load(text);
     if (!loaded) {
         reject(std::move(loaded.error()), text);
+        return false;
+    }
+    if (auto issues = config::unsupported(*loaded); !issues.empty()) {
+        reject(std::move(issues), text);
         return false;
     }
     snapshots_live_->fetch_add(1, std::memory_order_relaxed);

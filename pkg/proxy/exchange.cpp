@@ -31,7 +31,7 @@ metrics::RequestRejection rejection_of(http::Reason reason) {
 void Exchange::attach(Session& session) {
     session_ = &session;
     stage_ = Stage::ReadingHead;
-    request_.buffer().reserve(proxy_.settings().buffer_size.bytes);
+    request_.buffer().reserve(proxy_.buffer_capacity());
 }
 
 bool Exchange::has_input() {
@@ -40,7 +40,7 @@ bool Exchange::has_input() {
 
 void Exchange::detach() {
     session_ = nullptr;
-    const std::size_t keep = proxy_.settings().buffer_size.bytes;
+    const std::size_t keep = proxy_.buffer_capacity();
     request_.reset(keep);
     response_.reset(keep);
 }
@@ -270,7 +270,7 @@ Exchange::Step Exchange::reply(http::Reason reason) {
     end_attempt();
     status_ = answer.status;
     reply_reason_ = reason;
-    response_.out().clear(proxy_.settings().buffer_size.bytes);
+    response_.out().clear(proxy_.buffer_capacity());
     auto& out = response_.out().head();
     out.append("HTTP/1.1 ");
     out.append_number(answer.status);
@@ -362,7 +362,7 @@ Exchange::Step Exchange::next_after_finish(bool keep) {
     if (keep) {
         request_.drop_message();
     }
-    const std::size_t keep_capacity = proxy_.settings().buffer_size.bytes;
+    const std::size_t keep_capacity = proxy_.buffer_capacity();
     response_.reset(keep_capacity);
     request_.out().clear(keep_capacity);
     proxy_.loop().cancel(backend_timer_);

@@ -195,7 +195,7 @@ Exchange::Step Exchange::start_attempt(bool fresh) {
     response_seen_ = request_sent_ = request_failed_ = backend_deadline_passed_ = false;
     status_ = 0;
     response_scan_ = {};
-    response_.buffer().reserve(proxy_.settings().buffer_size.bytes);
+    response_.buffer().reserve(proxy_.buffer_capacity());
     connections.cells().last_request.set(proxy_.loop().wall_now());
     lease_ = fresh ? backends::Lease{} : connections.take_idle(*this);
     reused_ = static_cast<bool>(lease_);
@@ -263,7 +263,7 @@ Exchange::Step Exchange::check_connected() {
 void Exchange::begin_request() {
     request_progress_ = proxy_.loop().now();
     auto& out = request_.out();
-    out.clear(proxy_.settings().buffer_size.bytes);
+    out.clear(proxy_.buffer_capacity());
     const http::RequestEdits edits{client_,           session_->listener_port(), false,
                                    ids_.request_id(), ids_.traceparent(),        upgrade_};
     http::write_request_head(head_, target_, framing_, edits, out.head());
@@ -368,13 +368,13 @@ Exchange::Step Exchange::attempt_failed(AttemptFacts::Failure failure) {
     if (stale) {
         fresh_used_ = true;
         lease_.close();
-        response_.reset(proxy_.settings().buffer_size.bytes);
+        response_.reset(proxy_.buffer_capacity());
         return start_attempt(true);
     }
     ++retries_;
     excluded_.add(slot_);
     end_attempt();
-    response_.reset(proxy_.settings().buffer_size.bytes);
+    response_.reset(proxy_.buffer_capacity());
     return choose_backend();
 }
 

@@ -90,6 +90,12 @@ public:
     const WorkerPlan::Ref& plan() const { return plan_; }
     const config::ClientTimeouts& timeouts() const { return settings_->timeouts; }
     const config::Snapshot& settings() const { return *settings_; }
+    /// Of an exchange's buffer in one direction: buffer_size of body, and room for the head before
+    /// it, so that a body of just that size needs one read and not two.
+    std::size_t buffer_capacity() const {
+        constexpr std::size_t kHeadRoom = 1024;
+        return static_cast<std::size_t>(settings_->buffer_size.bytes) + kHeadRoom;
+    }
     std::unique_ptr<Exchange> take_exchange(Session& session);
     void give_back(std::unique_ptr<Exchange> exchange);
     void forget(Session& session);

@@ -1,0 +1,36 @@
+#include "config/unsupported.h"
+
+#include <string>
+
+namespace rproxy::config {
+
+std::vector<Issue> unsupported(const Snapshot& snapshot) {
+    std::vector<Issue> issues;
+    const auto refuse = [&issues](std::string path, const std::string& what) {
+        issues.push_back({0, 0, std::move(path), what + " is not supported by this version",
+                          "remove the key"});
+    };
+    for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
+        const std::string path = "listeners[" + std::to_string(i) + "]";
+        if (snapshot.listeners[i].tls) {
+            refuse(path + ".tls", "TLS towards clients");
+        }
+        if (snapshot.listeners[i].proxy_protocol) {
+            refuse(path + ".proxy_protocol", "the PROXY protocol");
+        }
+    }
+    for (const auto& pool : snapshot.pools) {
+        if (pool.tls) {
+            refuse("pools." + pool.name + ".tls", "TLS towards backends");
+        }
+        if (pool.sticky) {
+            refuse("pools." + pool.name + ".sticky", "stickiness by cookie");
+        }
+    }
+    if (snapshot.rollout) {
+        refuse("rollout", "the canary of a change");
+    }
+    return issues;
+}
+
+}  // namespace rproxy::config

@@ -30,6 +30,9 @@ IpAddress IpAddress::v6(const std::array<std::uint8_t, 16>& network_order) {
 }
 
 std::optional<IpAddress> IpAddress::parse(std::string_view text) {
+    if (text.find('\0') != std::string_view::npos) {
+        return std::nullopt;  // inet_pton would take what stands before it
+    }
     const std::string terminated(text);
     in_addr four{};
     if (inet_pton(AF_INET, terminated.c_str(), &four) == 1) {

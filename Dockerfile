@@ -15,9 +15,10 @@ COPY pkg pkg
 COPY cmd cmd
 COPY hack/image-root.sh hack/
 ARG SOURCE_DATE_EPOCH=0
+ARG REVISION=unknown
 RUN --mount=type=cache,target=/root/.cache/ccache \
     cmake -S . -B /build -G Ninja -DCMAKE_BUILD_TYPE=Release -DRPROXY_BUILD_TESTS=OFF \
-        -DCMAKE_CXX_COMPILER_LAUNCHER=ccache && \
+        -DCMAKE_CXX_COMPILER_LAUNCHER=ccache -DRPROXY_REVISION="${REVISION}" && \
     cmake --build /build --target rproxy && \
     hack/image-root.sh /build/bin/rproxy /image
 

@@ -281,7 +281,9 @@ class LifeOfADeployment(unittest.TestCase):
         self.cluster.install({"spec": {"replicas": 1, "template": template}})
         pod = self.cluster.pods[0]
         self.addCleanup(lambda: self.cluster.delete(list(self.cluster.pods)))
-        self.assertEqual(get(pod)[0], 502, "the application does not run yet")
+        # Ready without its application: that is what lets the application start.
+        status, _, reason = get(pod)
+        self.assertEqual((status, reason), (503, "no_healthy_backend"))
 
         application = Backend("app", 3000, "127.0.0.1", namespace=pod.name)
         self.addCleanup(application.stop)

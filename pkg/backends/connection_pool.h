@@ -154,8 +154,10 @@ public:
     }
     Ref(const Ref& other) : Ref(other.pool_) {}
     Ref(Ref&& other) noexcept : pool_(std::exchange(other.pool_, nullptr)) {}
-    Ref& operator=(Ref other) noexcept {
-        std::swap(pool_, other.pool_);
+    Ref& operator=(const Ref& other) { return *this = Ref(other); }
+    Ref& operator=(Ref&& other) noexcept {
+        Ref taken(std::move(other));
+        std::swap(pool_, taken.pool_);
         return *this;
     }
     ~Ref() {

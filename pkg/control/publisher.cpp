@@ -53,7 +53,7 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
         }
         return std::unexpected{std::move(sockets.error())};
     }
-    distribute(std::move(plan), std::move(*sockets));
+    distribute(plan, std::move(*sockets));
     resolve_due();
     return {};
 }
@@ -64,52 +64,64 @@ void Publisher::republish() {
     plan->snapshot = snapshot_;
     plan->generation = generation_;
     plan->listeners = plan_->listeners;
-    distribute(std::move(plan), std::vector<std::vector<proxy::Proxy::Socket>>(workers_.size()));
+    distribute(plan, std::vector<std::vector<proxy::Proxy::Socket>>(workers_.size()));
+}
+
+/// One socket for each worker. `port` is what to bind and becomes what was bound: where the
+/// configuration says 0, the first worker's port is everybody's.
+std::expected<std::vector<net::Fd>, std::error_code> Publisher::bind_for_all(
+    const config::Listener& listener, std::uint16_t& port) const {
+    std::vector<net::Fd> fds;
+    while (fds.size() < workers_.size()) {
+        Endpoint endpoint = listener.address;
+        endpoint.port = port;
+        const auto address = net::SocketAddress::of(endpoint);
+        if (!address) {
+            return std::unexpected{std::make_error_code(std::errc::invalid_argument)};
+        }
+        // A unix path can be bound once only; its workers share the socket.
+        auto fd = endpoint.is_unix() && !fds.empty() ? net::duplicate(fds.front())
+                                                     : net::listen_on(*address, listener.backlog);
+        if (!fd) {
+            return std::unexpected{fd.error()};
+        }
+        port = endpoint.is_unix() ? std::uint16_t{0} : net::local_port(fd->get());
+        fds.push_back(std::move(*fd));
+    }
+    return fds;
 }
 
 std::expected<std::vector<std::vector<proxy::Proxy::Socket>>, std::vector<config::Issue>>
 Publisher::open_listeners(runtime::Plan& plan) {
     std::vector<std::vector<proxy::Proxy::Socket>> sockets(workers_.size());
     std::vector<config::Issue> issues;
-    std::map<std::string, std::shared_ptr<runtime::ListenerState>> states;
-    std::map<std::string, std::uint16_t> ports;
+    std::map<std::string, OpenListener> listeners;
     for (std::size_t i = 0; i < snapshot_->listeners.size(); ++i) {
         const auto& listener = snapshot_->listeners[i];
         const std::string address = listener.address.to_string();
-        auto state = listener_states_[address];
-        const bool open = state != nullptr;
-        if (!open || state->name != listener.name) {
-            state = std::make_shared<runtime::ListenerState>(listener.name, workers_.size());
-        }
-        std::uint16_t port = open ? listener_ports_[address] : listener.address.port;
-        for (std::size_t worker = 0; !open && worker < workers_.size(); ++worker) {
-            Endpoint endpoint = listener.address;
-            endpoint.port = port;  // the one that the first worker got, where it says 0
-            const auto socket_address = net::SocketAddress::of(endpoint);
-            auto fd = socket_address
-                          ? (endpoint.is_unix() && worker > 0
-                                 ? net::duplicate(sockets[0].back().fd)
-                                 : net::listen_on(*socket_address, listener.backlog))
-                          : std::unexpected{std::make_error_code(std::errc::invalid_argument)};
-            if (!fd) {
-                issues.push_back({0, 0, "listeners[" + std::to_string(i) + "].address",
-                                  "cannot listen on " + address + ": " + fd.error().message(),
-                                  "choose an address of this host with a free port"});
-                break;
+        const auto known = listeners_.find(address);
+        OpenListener open{nullptr, listener.address.port};
+        if (known != listeners_.end()) {
+            open = known->second;
+        } else if (auto fds = bind_for_all(listener, open.port)) {
+            for (std::size_t worker = 0; worker < fds->size(); ++worker) {
+                sockets[worker].push_back({address, std::move((*fds)[worker])});
             }
-            port = endpoint.is_unix() ? std::uint16_t{0} : net::local_port(fd->get());
-            sockets[worker].push_back({address, std::move(*fd)});
+        } else {
+            issues.push_back({0, 0, "listeners[" + std::to_string(i) + "].address",
+                              "cannot listen on " + address + ": " + fds.error().message(),
+                              "choose an address of this host with a free port"});
         }
-        states[address] = state;
-        ports[address] = port;
-        plan.listeners.push_back({listener, port, state});
+        if (open.state == nullptr || open.state->name != listener.name) {
+            open.state = std::make_shared<runtime::ListenerState>(listener.name, workers_.size());
+        }
+        listeners[address] = open;
+        plan.listeners.push_back({listener, open.port, open.state});
     }
     if (!issues.empty()) {
-        std::erase_if(listener_states_, [](const auto& entry) { return entry.second == nullptr; });
         return std::unexpected{std::move(issues)};
     }
-    listener_states_ = std::move(states);
-    listener_ports_ = std::move(ports);
+    listeners_ = std::move(listeners);
     return sockets;
 }
 
@@ -155,7 +167,7 @@ runtime::PoolPlan Publisher::compile_pool(const config::Pool& pool) {
     return plan;
 }
 
-void Publisher::distribute(std::shared_ptr<runtime::Plan> plan,
+void Publisher::distribute(const std::shared_ptr<runtime::Plan>& plan,
                            std::vector<std::vector<proxy::Proxy::Socket>> sockets) {
     plan->revision = ++revision_;
     for (const auto& pool : snapshot_->pools) {
@@ -201,47 +213,66 @@ void Publisher::distribute(std::shared_ptr<runtime::Plan> plan,
     });
 }
 
-std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime::PoolPlan& pool) {
-    using backends::Eligibility;
-    std::vector<Eligibility> eligibility;
-    std::vector<double> factors;
-    bool slow_start = false;
-    for (const auto& backend : pool.backends) {
-        const auto* const tracker = monitor_.find(backend.backend->key());
-        eligibility.push_back(tracker == nullptr ? Eligibility::IfNoneUp : tracker->eligibility());
-        factors.push_back(tracker == nullptr ? 1.0 : tracker->weight_factor(loop_.now()));
-        slow_start = slow_start || factors.back() < 1;
+namespace {
+
+/// What the trackers say of a pool's backends, by slot.
+struct Candidates {
+    std::vector<backends::Eligibility> eligibility;
+    std::vector<double> factors;  // of slow start
+    bool slow_start{false};
+
+    Candidates(const runtime::PoolPlan& pool, const backends::Monitor& monitor, MonotonicTime now) {
+        for (const auto& backend : pool.backends) {
+            const auto* const tracker = monitor.find(backend.backend->key());
+            eligibility.push_back(tracker == nullptr ? backends::Eligibility::IfNoneUp
+                                                     : tracker->eligibility());
+            factors.push_back(tracker == nullptr ? 1.0 : tracker->weight_factor(now));
+            slow_start = slow_start || factors.back() < 1;
+        }
     }
-    const auto has = [&](Eligibility wanted) {
-        for (std::size_t i = 0; i < eligibility.size(); ++i) {
-            if (eligibility[i] == wanted && pool.backends[i].weight != 0) {
+
+    bool any(backends::Eligibility wanted, const runtime::PoolPlan& pool) const {
+        for (std::size_t slot = 0; slot < eligibility.size(); ++slot) {
+            if (eligibility[slot] == wanted && pool.backends[slot].weight != 0) {
                 return true;
             }
         }
         return false;
-    };
+    }
+
+    std::uint32_t weight(const runtime::PoolPlan& pool, std::size_t slot) const {
+        const std::uint32_t weight = pool.backends[slot].weight;
+        if (!slow_start || weight == 0) {
+            return weight;
+        }
+        const double scaled = weight * kSlowStartScale * factors[slot];
+        return std::max(1U, static_cast<std::uint32_t>(std::lround(scaled)));
+    }
+};
+
+}  // namespace
+
+std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime::PoolPlan& pool) {
+    using backends::Eligibility;
+    const Candidates candidates(pool, monitor_, loop_.now());
     auto result = std::make_shared<runtime::PoolPolicy>();
     auto offered = Eligibility::Yes;
-    if (!has(Eligibility::Yes)) {
+    if (!candidates.any(Eligibility::Yes, pool)) {
         offered = Eligibility::IfNoneUp;
-        if (!has(Eligibility::IfNoneUp)) {
+        if (!candidates.any(Eligibility::IfNoneUp, pool)) {
             result->all_down = !pool.backends.empty();
             if (pool.config.when_all_down.action == config::WhenAllDown::Action::TryAnyway) {
                 offered = Eligibility::LastResort;
-                result->fail_open = has(Eligibility::LastResort);
+                result->fail_open = candidates.any(Eligibility::LastResort, pool);
             }
         }
     }
     std::vector<balancing::Member> members;
-    for (std::size_t i = 0; i < pool.backends.size(); ++i) {
-        const auto& backend = pool.backends[i];
-        std::uint32_t weight = backend.weight;
-        if (slow_start && weight != 0) {
-            weight = std::max(
-                1U, static_cast<std::uint32_t>(std::lround(weight * kSlowStartScale * factors[i])));
-        }
-        members.push_back({stable_hash(backend.backend->key().address), weight,
-                           eligibility[i] == offered, &backend.backend->load()});
+    for (std::size_t slot = 0; slot < pool.backends.size(); ++slot) {
+        const auto& backend = *pool.backends[slot].backend;
+        members.push_back({stable_hash(backend.key().address), candidates.weight(pool, slot),
+                           candidates.eligibility[slot] == offered,
+                           &pool.backends[slot].backend->load()});
     }
     result->policy = balancing::make_policy(pool.config.method, members, pool.state->cursor());
     if (pool.config.selection.by == config::SelectionBy::Interval) {

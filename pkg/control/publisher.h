@@ -73,10 +73,12 @@ private:
                       runtime::PoolPlan& plan);
     std::expected<std::vector<std::vector<proxy::Proxy::Socket>>, std::vector<config::Issue>>
     open_listeners(runtime::Plan& plan);
-    void distribute(std::shared_ptr<runtime::Plan> plan,
+    std::expected<std::vector<net::Fd>, std::error_code> bind_for_all(
+        const config::Listener& listener, std::uint16_t& port) const;
+    void distribute(const std::shared_ptr<runtime::Plan>& plan,
                     std::vector<std::vector<proxy::Proxy::Socket>> sockets);
     std::shared_ptr<const runtime::PoolPolicy> make_policy(const runtime::PoolPlan& pool);
-    void rebuild_policy(const std::string& pool);
+    void rebuild_policy(const std::string& name);
     void note_pool_health(const runtime::PoolPlan& pool, const runtime::PoolPolicy& policy);
     void collect_names(const config::Snapshot& snapshot);
     void resolve_due();
@@ -100,8 +102,11 @@ private:
     std::uint64_t acknowledged_revision_{0};
     std::size_t acknowledgements_{0};
     std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies_;
-    std::map<std::string, std::shared_ptr<runtime::ListenerState>> listener_states_;  // by address
-    std::map<std::string, std::uint16_t> listener_ports_;                             // by address
+    struct OpenListener {
+        std::shared_ptr<runtime::ListenerState> state;
+        std::uint16_t port{0};
+    };
+    std::map<std::string, OpenListener> listeners_;  // by address, as configured
     std::map<std::string, Name> names_;
     std::map<std::string, WallTime> all_down_since_;
     struct Interval {

@@ -97,66 +97,64 @@ Exchange::Step Exchange::pump_request() {
 }
 
 Exchange::Step Exchange::read_response_head() {
-    auto& buffer = response_.buffer();
     const auto& limits = proxy_.settings().limits;
     const auto most = static_cast<std::size_t>(limits.header_bytes.bytes);
     const http1::HeadLimits head_limits{most, limits.header_count, most};
     while (true) {
-        const auto end = http1::find_head_end(buffer.view(), head_limits, response_scan_);
+        const auto end =
+            http1::find_head_end(response_.buffer().view(), head_limits, response_scan_);
         if (!end) {
-            pool()
-                .slots[slot_]
-                ->cells()
-                .response_failures[metrics::ResponseFailure::Protocol]
-                .add();
+            pool().slots[slot_]->cells().response_failures[metrics::ResponseFailure::Protocol].add();
             return attempt_failed(AttemptFacts::Failure::Malformed);
         }
-        if (*end) {
-            const Step step = take_response_head(**end);
-            if (step != Step::Continue || stage_ != Stage::Exchanging || status_ >= 200) {
-                return step;
-            }
-            continue;  // an interim response; the next head may be there already
-        }
-        if (!lease_->readable) {
-            return Step::Wait;
-        }
-        if (buffer.space().empty()) {
-            buffer.reserve(std::min(buffer.capacity() * 2, most + 1));
-        }
-        const auto space = buffer.space();
-        const auto result = lease_->stream().read(space);
-        if (result.status == net::IoResult::Status::WouldBlock) {
-            lease_->readable = false;
-            if (request_failed_) {
-                pool()
-                    .slots[slot_]
-                    ->cells()
-                    .response_failures[metrics::ResponseFailure::Reset]
-                    .add();
-                return attempt_failed(AttemptFacts::Failure::Reset);
-            }
-            return Step::Wait;
-        }
-        if (result.status != net::IoResult::Status::Ok) {
-            const auto failure = response_seen_ ? metrics::ResponseFailure::Truncated
-                                                : metrics::ResponseFailure::Reset;
-            if (!reused_ || response_seen_) {
-                pool().slots[slot_]->cells().response_failures[failure].add();
-            }
-            return attempt_failed(AttemptFacts::Failure::Reset);
-        }
-        lease_->readable = result.bytes == space.size() || lease_->peer_closed;
-        buffer.commit(result.bytes);
-        response_.count_read(result.bytes);
-        if (!response_seen_) {
-            response_seen_ = true;
-            const auto now = proxy_.loop().now();
-            auto& connections = *pool().slots[slot_];
-            connections.cells().response_duration.observe(now - request_progress_);
-            balancing::observe_latency(connections.backend()->load(), now - attempt_began_, now);
+        // An interim response is passed on, and the next head may be there already.
+        const Step step = *end ? take_response_head(**end) : read_response_bytes(most);
+        if (step != Step::Continue || stage_ != Stage::Exchanging || status_ >= 200) {
+            return step;
         }
     }
+}
+
+/// Continue: there is more to look at.
+Exchange::Step Exchange::read_response_bytes(std::size_t most) {
+    auto& buffer = response_.buffer();
+    if (!lease_->readable) {
+        return Step::Wait;
+    }
+    if (buffer.space().empty()) {
+        buffer.reserve(std::min(buffer.capacity() * 2, most + 1));
+    }
+    const auto space = buffer.space();
+    const auto result = lease_->stream().read(space);
+    if (result.status == net::IoResult::Status::WouldBlock) {
+        lease_->readable = false;
+        return request_failed_ ? no_response() : Step::Wait;
+    }
+    if (result.status != net::IoResult::Status::Ok) {
+        return no_response();
+    }
+    lease_->readable = result.bytes == space.size() || lease_->peer_closed;
+    buffer.commit(result.bytes);
+    response_.count_read(result.bytes);
+    if (!response_seen_) {
+        response_seen_ = true;
+        const auto now = proxy_.loop().now();
+        auto& connections = *pool().slots[slot_];
+        connections.cells().response_duration.observe(now - request_progress_);
+        balancing::observe_latency(connections.backend()->load(), now - attempt_began_, now);
+    }
+    return Step::Continue;
+}
+
+/// The connection ended before a whole response head.
+Exchange::Step Exchange::no_response() {
+    // A reused connection that brought nothing may only have been stale: attempt_failed() counts it.
+    if (!reused_ || response_seen_) {
+        const auto failure = response_seen_ ? metrics::ResponseFailure::Truncated
+                                            : metrics::ResponseFailure::Reset;
+        pool().slots[slot_]->cells().response_failures[failure].add();
+    }
+    return attempt_failed(AttemptFacts::Failure::Reset);
 }
 
 Exchange::Step Exchange::take_response_head(std::size_t size) {

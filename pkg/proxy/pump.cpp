@@ -77,34 +77,27 @@ Pump::Status Pump::run(End source, End sink) {
     while (true) {
         // Decoded first and then written, so that a head leaves together with the body behind it,
         // and nothing at all leaves of a body that is malformed from its start.
-        if (!body_.complete() && raw_begin_ < buffer_.size() && out_.takes_body()) {
-            if (!decode()) {
-                return Status::SourceMalformed;
-            }
-            if (limit_ != 0 && body_.received() > limit_) {
-                return Status::TooLarge;
-            }
+        Status status = decode();
+        if (status == Status::Done) {
+            status = flush(sink);
         }
-        if (!out_.empty()) {
-            const Status status = flush(sink);
-            if (status != Status::Done) {
-                return status;
-            }
-        }
-        if (body_.complete()) {
+        if (status == Status::Done && body_.complete()) {
             return Status::Done;
         }
-        if (raw_begin_ == buffer_.size()) {
-            const Status status = read(source);
-            if (status != Status::Done) {
-                return status;
-            }
+        if (status == Status::Done && raw_begin_ == buffer_.size()) {
+            status = read(source);
+        }
+        if (status != Status::Done) {
+            return status;
         }
     }
 }
 
 /// Done: nothing waits to be written.
 Pump::Status Pump::flush(End sink) {
+    if (out_.empty()) {
+        return Status::Done;
+    }
     if (!sink.ready) {
         return Status::WaitSink;
     }
@@ -157,7 +150,11 @@ Pump::Status Pump::read(End source) {
     return Status::SourceFailed;
 }
 
-bool Pump::decode() {
+/// Done: nothing more can be decoded for now.
+Pump::Status Pump::decode() {
+    if (body_.complete() || raw_begin_ == buffer_.size() || !out_.takes_body()) {
+        return Status::Done;
+    }
     char* const memory = buffer_.data();
     const auto step =
         body_.decode(memory + raw_begin_, buffer_.size() - raw_begin_, memory + decoded_end_);
@@ -165,10 +162,10 @@ bool Pump::decode() {
     raw_begin_ += step.consumed;
     decoded_end_ += step.produced;
     if (step.status == http1::BodyReader::Status::Bad) {
-        return false;
+        return Status::SourceMalformed;
     }
     frame(decoded);
-    return true;
+    return limit_ != 0 && body_.received() > limit_ ? Status::TooLarge : Status::Done;
 }
 
 void Pump::frame(std::string_view body) {

@@ -90,7 +90,7 @@ public:
 private:
     Status flush(End sink);
     Status read(End source);
-    bool decode();
+    Status decode();
     void frame(std::string_view body);
 
     http::Buffer buffer_;  // head, decoded body so far, raw bytes

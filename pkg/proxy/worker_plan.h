@@ -44,8 +44,12 @@ public:
             }
         }
         Ref(Ref&& other) noexcept : plan_(std::exchange(other.plan_, nullptr)) {}
-        Ref& operator=(Ref other) noexcept {
-            std::swap(plan_, other.plan_);
+        Ref& operator=(const Ref& other) {
+            return *this = Ref(other);
+        }
+        Ref& operator=(Ref&& other) noexcept {
+            Ref taken(std::move(other));
+            std::swap(plan_, taken.plan_);
             return *this;
         }
         ~Ref() {

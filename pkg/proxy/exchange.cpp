@@ -259,6 +259,7 @@ Exchange::Step Exchange::reply(http::Reason reason) {
     if (response_started_) {
         return finish(reason);  // the client has part of another answer: only closing is honest
     }
+    leave_queue();  // while the stage still says that it is in one
     const bool ours_to_count = !head_parsed_ || reason == http::Reason::BodyTooLarge;
     if (ours_to_count && http::info(reason).status < 500 && reason != http::Reason::ClientTimeout) {
         proxy_.cells().rejected[rejection_of(reason)].add();

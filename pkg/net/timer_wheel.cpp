@@ -43,23 +43,32 @@ void TimerWheel::arm(Timer& timer, MonotonicTime deadline) {
 
 void TimerWheel::link(Timer& timer) {
     const std::size_t slot = timer.tick_ % kSlots;
+    Timer*& head = slots_[slot];
     timer.wheel_ = this;
-    timer.previous_ = nullptr;
-    timer.next_ = slots_[slot];
-    if (timer.next_ != nullptr) {
-        timer.next_->previous_ = &timer;
+    timer.next_ = nullptr;
+    // At the end: what advance() has still to fire stays before what its callbacks arm.
+    if (head == nullptr) {
+        head = &timer;
+    } else {
+        timer.previous_ = head->previous_;
+        timer.previous_->next_ = &timer;
     }
-    slots_[slot] = &timer;
+    head->previous_ = &timer;
     occupied_[slot / 64] |= std::uint64_t{1} << (slot % 64);
 }
 
 void TimerWheel::unlink(Timer& timer) {
     const std::size_t slot = timer.tick_ % kSlots;
-    (timer.previous_ != nullptr ? timer.previous_->next_ : slots_[slot]) = timer.next_;
-    if (timer.next_ != nullptr) {
-        timer.next_->previous_ = timer.previous_;
+    Timer*& head = slots_[slot];
+    if (head == &timer) {
+        head = timer.next_;
+    } else {
+        timer.previous_->next_ = timer.next_;
     }
-    if (slots_[slot] == nullptr) {
+    if (Timer* const behind = timer.next_ != nullptr ? timer.next_ : head) {
+        behind->previous_ = timer.previous_;
+    }
+    if (head == nullptr) {
         occupied_[slot / 64] &= ~(std::uint64_t{1} << (slot % 64));
     }
     timer.wheel_ = nullptr;
@@ -79,11 +88,12 @@ void TimerWheel::advance(MonotonicTime now) {
     for (std::uint64_t i = 0; i < steps; ++i) {
         ++tick;
         const std::size_t slot = tick % kSlots;
-        // A callback may destroy or arm any timer, so the head is taken anew each time; what stays
-        // for later is linked to another slot because `current_` has moved already.
+        // A callback may destroy or arm any timer, so the head is taken anew each time; what it
+        // arms is linked to another slot or behind what is due, because `current_` has moved
+        // already.
         while (Timer* const timer = slots_[slot]) {
             if (timer->tick_ > current_) {
-                break;  // armed by a callback for a later turn of this slot; so is all behind it
+                break;  // armed by a callback for a later round; so is all behind it
             }
             unlink(*timer);
             if (!timer->armed_) {

@@ -32,7 +32,7 @@ protected:
 private:
     friend class TimerWheel;
     TimerWheel* wheel_{nullptr};  // the wheel whose slot holds it, if any
-    Timer* previous_{nullptr};
+    Timer* previous_{nullptr};    // in its slot; of the first, the last
     Timer* next_{nullptr};
     MonotonicTime deadline_;
     std::uint64_t tick_{0};  // of the slot that holds it

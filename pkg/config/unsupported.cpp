@@ -15,9 +15,6 @@ std::vector<Issue> unsupported(const Snapshot& snapshot) {
         if (snapshot.listeners[i].tls) {
             refuse(path + ".tls", "TLS towards clients");
         }
-        if (snapshot.listeners[i].proxy_protocol) {
-            refuse(path + ".proxy_protocol", "the PROXY protocol");
-        }
     }
     for (const auto& pool : snapshot.pools) {
         if (pool.tls) {

@@ -6,14 +6,22 @@
 
 namespace rproxy::proxy {
 
-Acceptor::Acceptor(Proxy& proxy, net::Fd fd, std::shared_ptr<runtime::ListenerState> state,
-                   std::uint16_t port)
-    : proxy_(proxy), fd_(std::move(fd)), state_(std::move(state)), port_(port) {
+Acceptor::Acceptor(Proxy& proxy, net::Fd fd, const runtime::ListenerPlan& plan)
+    : proxy_(proxy),
+      fd_(std::move(fd)),
+      state_(plan.state),
+      port_(plan.port),
+      proxy_protocol_(plan.config.proxy_protocol) {
     proxy_.loop().add(fd_.get(), EPOLLIN, *this);
 }
 
 Acceptor::~Acceptor() {
     proxy_.loop().remove(fd_.get(), *this);
+}
+
+void Acceptor::update(const runtime::ListenerPlan& plan) {
+    state_ = plan.state;
+    proxy_protocol_ = plan.config.proxy_protocol;
 }
 
 void Acceptor::on_event(std::uint32_t /*events*/) {
@@ -34,7 +42,7 @@ void Acceptor::accept_waiting() {
         if (!*accepted) {
             return;
         }
-        proxy_.accept(std::move(**accepted), state_, port_);
+        proxy_.accept(std::move(**accepted), {state_, port_, proxy_protocol_});
     }
 }
 

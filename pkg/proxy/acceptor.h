@@ -14,14 +14,14 @@ class Proxy;
 /// One worker's listening socket. Worker thread only.
 class Acceptor final : public net::EventHandler, public net::Disposable {
 public:
-    Acceptor(Proxy& proxy, net::Fd fd, std::shared_ptr<runtime::ListenerState> state,
-             std::uint16_t port);
+    Acceptor(Proxy& proxy, net::Fd fd, const runtime::ListenerPlan& plan);
     ~Acceptor() override;
 
     /// Takes every waiting client. With SO_REUSEPORT each worker has a queue of its own, so what
     /// waits in this one would be reset by closing it.
     void accept_waiting();
-    void rename(std::shared_ptr<runtime::ListenerState> state) { state_ = std::move(state); }
+    /// Clients from now on are served as `plan` says, which is of the same address.
+    void update(const runtime::ListenerPlan& plan);
 
 private:
     void on_event(std::uint32_t events) override;
@@ -31,6 +31,7 @@ private:
     net::Fd fd_;
     std::shared_ptr<runtime::ListenerState> state_;
     std::uint16_t port_;
+    bool proxy_protocol_;
     net::MemberTimer<Acceptor, &Acceptor::on_timer> retry_{*this};
 };
 

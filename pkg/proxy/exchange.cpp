@@ -1,5 +1,6 @@
 #include "proxy/exchange.h"
 
+#include "http1/proxy_header.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 
@@ -30,7 +31,7 @@ metrics::RequestRejection rejection_of(http::Reason reason) {
 
 void Exchange::attach(Session& session) {
     session_ = &session;
-    stage_ = Stage::ReadingHead;
+    stage_ = session.awaits_proxy_header() ? Stage::ReadingProxyHeader : Stage::ReadingHead;
     request_.buffer().reserve(proxy_.buffer_capacity());
 }
 
@@ -49,6 +50,9 @@ Exchange::Next Exchange::advance() {
     while (true) {
         Step step = Step::Wait;
         switch (stage_) {
+            case Stage::ReadingProxyHeader:
+                step = read_proxy_header();
+                break;
             case Stage::ReadingHead:
                 step = read_head();
                 break;
@@ -76,6 +80,47 @@ Exchange::Next Exchange::advance() {
             return stage_ == Stage::ReadingHead && request_.buffer().empty() ? Next::Idle
                                                                              : Next::Wait;
         }
+    }
+}
+
+Exchange::Step Exchange::read_proxy_header() {
+    auto& buffer = request_.buffer();
+    while (true) {
+        const auto header = http1::parse_proxy_header(buffer.view());
+        if (header && *header) {
+            const auto& source = (*header)->source;
+            session_->take_proxy_header(source ? std::optional(net::Peer{source->ip, source->port})
+                                               : std::nullopt);
+            buffer.consume((*header)->size);
+            began_ = buffer.empty() ? MonotonicTime{} : proxy_.loop().now();
+            stage_ = Stage::ReadingHead;
+            return Step::Continue;
+        }
+        if (!header || client_deadline_passed_) {
+            session_->count_bad_proxy_header();
+            return finish(http::Reason::ClientClosed);
+        }
+        if (!session_->readable) {
+            return Step::Wait;
+        }
+        if (buffer.space().empty()) {
+            buffer.reserve(std::min(buffer.capacity() * 2, http1::kLargestProxyHeader));
+        }
+        const auto space = buffer.space();
+        const auto result = session_->stream().read(space);
+        if (result.status == net::IoResult::Status::WouldBlock) {
+            session_->readable = false;
+            return Step::Wait;
+        }
+        if (result.status != net::IoResult::Status::Ok) {
+            // A balancer's TCP check comes and goes without a word; half a header is an error.
+            if (!buffer.empty()) {
+                session_->count_bad_proxy_header();
+            }
+            return finish(http::Reason::ClientClosed);
+        }
+        session_->readable = result.bytes == space.size() || session_->peer_closed;
+        buffer.commit(result.bytes);
     }
 }
 
@@ -220,7 +265,7 @@ void Exchange::on_client_deadline() {
 void Exchange::arm_timers() {
     const auto now = proxy_.loop().now();
     const auto& timeouts = proxy_.timeouts();
-    if (stage_ == Stage::ReadingHead) {
+    if (stage_ == Stage::ReadingProxyHeader || stage_ == Stage::ReadingHead) {
         return;  // set with the first byte; an idle connection's by the session
     }
     if (stage_ == Stage::Tunnel) {

@@ -55,8 +55,8 @@ private:
 /// pumps the bodies both ways, and ends, whatever happens, in finish(). Owned by its Session while
 /// a request is about, by the Proxy's stock otherwise (with its buffers). Worker thread only.
 ///
-/// Life: ReadingHead → (Queued) → Connecting → Exchanging → finish(), with attempts going back to
-/// Connecting, an own answer going over Replying, and a 101 over Tunnel.
+/// Life: (ReadingProxyHeader →) ReadingHead → (Queued) → Connecting → Exchanging → finish(), with
+/// attempts going back to Connecting, an own answer going over Replying, and a 101 over Tunnel.
 class Exchange final : public backends::ConnectionUser {
 public:
     enum class Next : std::uint8_t {
@@ -87,6 +87,7 @@ public:
 private:
     friend class Proxy;
     enum class Stage : std::uint8_t {
+        ReadingProxyHeader,
         ReadingHead,
         Queued,
         Connecting,
@@ -97,6 +98,7 @@ private:
     enum class Step : std::uint8_t { Continue, Wait, Finished };
 
     // exchange.cpp: the request's head and its end
+    Step read_proxy_header();
     Step read_head();
     Step parse_head(std::size_t size);
     Step route();
@@ -132,6 +134,8 @@ private:
     Step exchange();
     Step pump_request();
     Step read_response_head();
+    Step read_response_bytes(std::size_t most);
+    Step no_response();
     Step take_response_head(std::size_t size);
     Step pass_interim();
     Step start_tunnel();

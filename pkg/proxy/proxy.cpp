@@ -102,14 +102,13 @@ void Proxy::reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> a
     for (const auto& listener : plan.listeners) {
         const std::string address = listener.config.address.to_string();
         if (const auto kept = acceptors_.find(address); kept != acceptors_.end()) {
-            kept->second->rename(listener.state);
+            kept->second->update(listener);
             next.insert(acceptors_.extract(kept));
             continue;
         }
         const auto socket = std::ranges::find(added, address, &Socket::address);
         if (socket != added.end()) {
-            next[address] = std::make_unique<Acceptor>(*this, std::move(socket->fd), listener.state,
-                                                       listener.port);
+            next[address] = std::make_unique<Acceptor>(*this, std::move(socket->fd), listener);
         }
     }
     std::swap(acceptors_, next);
@@ -148,20 +147,20 @@ void Proxy::close_all() {
     }
 }
 
-void Proxy::accept(net::Accepted accepted, const std::shared_ptr<runtime::ListenerState>& listener,
-                   std::uint16_t port) {
-    auto& cells = listener->cells[options_.worker];
+void Proxy::accept(net::Accepted accepted, ClientListener listener) {
+    auto& state = *listener.state;
+    auto& cells = state.cells[options_.worker];
     const auto limit = settings_->limits.connections;
-    if (limit != 0 && listener->connections.load(std::memory_order_relaxed) >= limit) {
-        refuse(accepted, *listener);
+    if (limit != 0 && state.connections.load(std::memory_order_relaxed) >= limit) {
+        refuse(accepted, state);
         return;
     }
-    listener->connections.fetch_add(1, std::memory_order_relaxed);
+    state.connections.fetch_add(1, std::memory_order_relaxed);
     cells.connections_total.add();
     cells.connections_active.add();
     cells_.sessions.add();
     auto* const session =
-        std::make_unique<Session>(*this, std::move(accepted), listener, port).release();
+        std::make_unique<Session>(*this, std::move(accepted), std::move(listener)).release();
     session->next_ = sessions_;
     if (sessions_ != nullptr) {
         sessions_->previous_ = session;

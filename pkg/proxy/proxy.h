@@ -100,8 +100,7 @@ public:
     void give_back(std::unique_ptr<Exchange> exchange);
     void forget(Session& session);
     /// A client of `listener` is there.
-    void accept(net::Accepted accepted, const std::shared_ptr<runtime::ListenerState>& listener,
-                std::uint16_t port);
+    void accept(net::Accepted accepted, ClientListener listener);
     /// accept(2) failed for a reason that will pass.
     void report_accept_failure(std::error_code error);
     /// A slot of a backend of `pool` became free; somebody may wait for it.

@@ -5,6 +5,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 
 namespace rproxy::proxy {
@@ -19,13 +20,17 @@ constexpr std::uint32_t kLingerBytes = 1U << 20U;
 
 }  // namespace
 
-Session::Session(Proxy& proxy, net::Accepted accepted,
-                 std::shared_ptr<runtime::ListenerState> listener, std::uint16_t listener_port)
+Session::Session(Proxy& proxy, net::Accepted accepted, ClientListener listener)
     : proxy_(proxy),
       stream_(std::move(accepted.fd)),
       peer_(accepted.peer),
-      listener_(std::move(listener)),
-      listener_port_(listener_port) {}
+      listener_(std::move(listener)) {
+    // Only whom the operator trusts is believed; anybody else's header is a malformed request.
+    listener_.proxy_protocol =
+        listener_.proxy_protocol &&
+        std::ranges::any_of(proxy_.settings().trusted_proxies,
+                            [this](const Cidr& network) { return network.contains(peer_.ip); });
+}
 
 Session::~Session() = default;
 
@@ -56,6 +61,19 @@ void Session::on_event(std::uint32_t events) {
     } else {
         drive();
     }
+}
+
+void Session::take_proxy_header(const std::optional<net::Peer>& source) {
+    listener_.proxy_protocol = false;
+    if (source) {
+        peer_ = *source;
+    }
+}
+
+void Session::count_bad_proxy_header() {
+    listener_.state->cells[proxy_.worker()]
+        .connections_rejected[metrics::ListenerRejection::ProxyProtocol]
+        .add();
 }
 
 void Session::drive() {
@@ -105,6 +123,9 @@ void Session::on_timer() {
         exchange_->on_client_deadline();
         drive();
     } else {
+        if (awaits_proxy_header()) {
+            count_bad_proxy_header();
+        }
         close();
     }
 }

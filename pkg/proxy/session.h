@@ -8,11 +8,19 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 namespace rproxy::proxy {
 
 class Exchange;
 class Proxy;
+
+/// What a client connection has of the listener it came by.
+struct ClientListener {
+    std::shared_ptr<runtime::ListenerState> state;
+    std::uint16_t port{0};
+    bool proxy_protocol{false};  ///< Trusted peers begin with a PROXY header.
+};
 
 /// The backend that a client connection keeps under `selection: {by: connection}`.
 struct PinnedBackend {
@@ -28,8 +36,7 @@ struct PinnedBackend {
 /// Proxy.
 class Session final : public net::EventHandler, public net::Disposable {
 public:
-    Session(Proxy& proxy, net::Accepted accepted, std::shared_ptr<runtime::ListenerState> listener,
-            std::uint16_t listener_port);
+    Session(Proxy& proxy, net::Accepted accepted, ClientListener listener);
     ~Session() override;
 
     /// Registers with the loop and waits for the first request. False: already closed.
@@ -41,9 +48,16 @@ public:
     void close();
 
     net::Stream& stream() { return stream_; }
+    /// The socket's peer, or whom its PROXY header named.
     const net::Peer& peer() const { return peer_; }
-    runtime::ListenerState& listener() { return *listener_; }
-    std::uint16_t listener_port() const { return listener_port_; }
+    runtime::ListenerState& listener() { return *listener_.state; }
+    std::uint16_t listener_port() const { return listener_.port; }
+    /// The first bytes must be a PROXY header; until then nothing is a request.
+    bool awaits_proxy_header() const { return listener_.proxy_protocol; }
+    /// The header was there, and named `source` (if anybody).
+    void take_proxy_header(const std::optional<net::Peer>& source);
+    /// It is not what it must be, or did not come in time; the caller closes.
+    void count_bad_proxy_header();
     /// What a write that would block leaves behind: the loop tells when there is room again.
     void watch_writable();
     /// Deadlines that the Exchange sets for the client's side; on_timer tells it.
@@ -67,13 +81,12 @@ private:
     Proxy& proxy_;
     net::Stream stream_;
     net::Peer peer_;
-    std::shared_ptr<runtime::ListenerState> listener_;
+    ClientListener listener_;
     std::unique_ptr<Exchange> exchange_;
     std::unique_ptr<PinnedBackend> pinned_;
     net::MemberTimer<Session, &Session::on_timer> timer_{*this};
     Session* previous_{nullptr};  // in the Proxy's list
     Session* next_{nullptr};
-    std::uint16_t listener_port_;
     bool watching_writable_{false};
     bool lingering_{false};
     bool closed_{false};

@@ -20,9 +20,6 @@ std::vector<Issue> unsupported(const Snapshot& snapshot) {
         if (pool.tls) {
             refuse("pools." + pool.name + ".tls", "TLS towards backends");
         }
-        if (pool.sticky) {
-            refuse("pools." + pool.name + ".sticky", "stickiness by cookie");
-        }
     }
     if (snapshot.rollout) {
         refuse("rollout", "the canary of a change");

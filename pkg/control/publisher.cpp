@@ -1,6 +1,7 @@
 #include "control/publisher.h"
 
 #include "base/hash.h"
+#include "control/sticky_value.h"
 #include "log/log.h"
 #include "net/socket.h"
 
@@ -157,6 +158,13 @@ runtime::PoolPlan Publisher::compile_pool(const config::Pool& pool) {
     for (const auto& backend : pool.backends) {
         add_backends(pool, backend, plan);
     }
+    if (pool.sticky) {
+        std::vector<std::string> values;
+        for (const auto& backend : plan.backends) {
+            values.push_back(sticky_value(backend.backend->key(), pool.sticky->cookie));
+        }
+        plan.sticky.emplace(pool.sticky->cookie, pool.sticky->ttl, std::move(values));
+    }
     if (pool.when_all_down.action == config::WhenAllDown::Action::UsePool) {
         const auto found =
             std::ranges::find(snapshot_->pools, pool.when_all_down.pool, &config::Pool::name);
@@ -289,6 +297,8 @@ void Publisher::pin_for_interval(const runtime::PoolPlan& pool, runtime::PoolPol
             pool.backends, [&](const auto& backend) { return backend.backend.get() == wanted; });
         return static_cast<std::uint32_t>(found - pool.backends.begin());
     };
+    // A reload that shortens the interval need not wait for the end of the long one.
+    interval.end = std::min(interval.end, loop_.now() + pool.config.selection.interval);
     const bool running = loop_.now() < interval.end && interval.backend != nullptr;
     auto slot = running ? slot_of(interval.backend) : 0U;
     if (!running || !policy.policy->offers(slot)) {

@@ -90,14 +90,12 @@ bool list_contains(std::string_view list, std::string_view token) {
 }
 
 std::string_view cookie_value(std::string_view cookies, std::string_view name) {
-    for (const auto pair : split_any(cookies, ";")) {
-        const auto trimmed = trim(pair);
-        const auto equals = trimmed.find('=');
-        if (equals != std::string_view::npos && trimmed.substr(0, equals) == name) {
-            return trimmed.substr(equals + 1);
-        }
-    }
-    return {};
+    std::string_view found;
+    for_each_cookie(cookies, name, [&](std::string_view value) {
+        found = value;
+        return false;
+    });
+    return found;
 }
 
 }  // namespace rproxy::http

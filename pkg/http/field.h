@@ -1,5 +1,7 @@
 #pragma once
 
+#include "base/strings.h"
+
 #include <cstdint>
 #include <string_view>
 
@@ -66,7 +68,24 @@ void for_each_element(std::string_view list, Visitor&& visit) {
 /// Whether `list` has `token` as an element, ignoring case.
 bool list_contains(std::string_view list, std::string_view token);
 
-/// The value of cookie `name` in a Cookie field (RFC 6265 §4.2.1); empty if it is not there.
+/// Calls `visit(value)` for each cookie `name` of a Cookie field (RFC 6265 §4.2.1): a client sends
+/// several where they were set for different paths or domains. Stops when it returns false.
+template <typename Visitor>
+void for_each_cookie(std::string_view cookies, std::string_view name, Visitor&& visit) {
+    while (!cookies.empty()) {
+        const auto semicolon = cookies.find(';');
+        const auto pair = trim(cookies.substr(0, semicolon));
+        cookies = semicolon == std::string_view::npos ? std::string_view{}
+                                                      : cookies.substr(semicolon + 1);
+        const bool named =
+            pair.size() > name.size() && pair.starts_with(name) && pair[name.size()] == '=';
+        if (named && !visit(pair.substr(name.size() + 1))) {
+            return;
+        }
+    }
+}
+
+/// The first value of cookie `name` in a Cookie field; empty if it is not there.
 std::string_view cookie_value(std::string_view cookies, std::string_view name);
 
 }  // namespace rproxy::http

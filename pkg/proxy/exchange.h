@@ -129,6 +129,7 @@ private:
     void end_attempt();
     bool other_backend_left();
     std::uint64_t hash_key() const;
+    std::string_view new_cookie();
 
     // exchange_response.cpp: the bodies and the response
     Step exchange();

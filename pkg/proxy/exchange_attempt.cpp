@@ -4,6 +4,7 @@
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "proxy/stickiness.h"
 
 #include <algorithm>
 
@@ -79,6 +80,12 @@ std::optional<std::uint32_t> Exchange::pinned_slot(const WorkerPool& pool) {
 }
 
 std::optional<std::uint32_t> Exchange::pick(WorkerPool& pool) {
+    if (pool.plan->sticky) {
+        if (const auto slot =
+                sticky_slot(*pool.plan->sticky, head_.fields, *pool.policy->policy, excluded_)) {
+            return slot;
+        }
+    }
     const bool by_connection = pool.plan->config.selection.by == config::SelectionBy::Connection;
     if (by_connection) {
         if (const auto slot = pinned_slot(pool)) {

@@ -1,6 +1,7 @@
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "proxy/stickiness.h"
 
 namespace rproxy::proxy {
 
@@ -104,7 +105,11 @@ Exchange::Step Exchange::read_response_head() {
         const auto end =
             http1::find_head_end(response_.buffer().view(), head_limits, response_scan_);
         if (!end) {
-            pool().slots[slot_]->cells().response_failures[metrics::ResponseFailure::Protocol].add();
+            pool()
+                .slots[slot_]
+                ->cells()
+                .response_failures[metrics::ResponseFailure::Protocol]
+                .add();
             return attempt_failed(AttemptFacts::Failure::Malformed);
         }
         // An interim response is passed on, and the next head may be there already.
@@ -148,10 +153,11 @@ Exchange::Step Exchange::read_response_bytes(std::size_t most) {
 
 /// The connection ended before a whole response head.
 Exchange::Step Exchange::no_response() {
-    // A reused connection that brought nothing may only have been stale: attempt_failed() counts it.
+    // A reused connection that brought nothing may only have been stale: attempt_failed() counts
+    // it.
     if (!reused_ || response_seen_) {
-        const auto failure = response_seen_ ? metrics::ResponseFailure::Truncated
-                                            : metrics::ResponseFailure::Reset;
+        const auto failure =
+            response_seen_ ? metrics::ResponseFailure::Truncated : metrics::ResponseFailure::Reset;
         pool().slots[slot_]->cells().response_failures[failure].add();
     }
     return attempt_failed(AttemptFacts::Failure::Reset);
@@ -209,6 +215,13 @@ std::optional<AttemptFacts::Failure> Exchange::retryable_status() const {
     }
 }
 
+/// The Set-Cookie that binds the client to the backend that answered; empty: nothing to say.
+std::string_view Exchange::new_cookie() {
+    const auto& sticky = pool().plan->sticky;
+    return sticky && needs_cookie(*sticky, head_.fields, slot_) ? sticky->set_cookie(slot_)
+                                                                : std::string_view{};
+}
+
 Exchange::Step Exchange::start_response() {
     status_ = response_head_.status;
     const auto framing = *http::response_framing(response_head_, head_.method);
@@ -230,15 +243,11 @@ Exchange::Step Exchange::start_response() {
     response_keeps_alive_ = framing.kind != Kind::UntilClose &&
                             http::keeps_alive(response_head_.version, response_head_.fields);
     keep_alive_ = keep_alive_ && !close_delimited_ && !proxy_.draining();
-    const http::ResponseEdits edits{!keep_alive_,
-                                    head_.version == http::Version::Http10,
-                                    chunked,
-                                    pool_config().hide_backend_identity,
-                                    false,
-                                    backend->key().address,
-                                    target_.host,
-                                    false,
-                                    {}};
+    const http::ResponseEdits edits{!keep_alive_, head_.version == http::Version::Http10,
+                                    chunked,      pool_config().hide_backend_identity,
+                                    false,        backend->key().address,
+                                    target_.host, false,
+                                    new_cookie()};
     http::write_response_head(response_head_, framing, edits, response_.out().head());
     response_.start(framing, response_head_size_, chunked);
     response_started_ = true;
@@ -322,8 +331,9 @@ Exchange::Step Exchange::broken_response(metrics::ResponseFailure failure) {
 
 Exchange::Step Exchange::start_tunnel() {
     status_ = 101;
-    const http::ResponseEdits edits{
-        false, false, false, pool_config().hide_backend_identity, true, {}, {}, false, {}};
+    const http::ResponseEdits edits{false,       false, false, pool_config().hide_backend_identity,
+                                    true,        {},    {},    false,
+                                    new_cookie()};
     http::write_response_head(response_head_, {}, edits, response_.out().head());
     const http::BodyFraming raw{http::BodyFraming::Kind::UntilClose, 0};
     response_.start(raw, response_head_size_, false);

@@ -5,6 +5,7 @@
 #include "balancing/policy.h"
 #include "config/snapshot.h"
 #include "routing/route_table.h"
+#include "runtime/sticky_cookies.h"
 
 #include <atomic>
 #include <cstdint>
@@ -53,6 +54,7 @@ struct PoolPlan {
     std::shared_ptr<backends::PoolState> state;
     std::vector<BackendPlan> backends;      ///< Names resolved: each address its own.
     std::optional<std::uint32_t> fallback;  ///< Of when_all_down: {pool}, by index.
+    std::optional<StickyCookies> sticky;
 };
 
 /// A Snapshot compiled for the request path: names resolved to indexes, states looked up.

@@ -12,9 +12,7 @@ void BodyReader::start(const http::BodyFraming& framing) {
     left_ = framing.kind == Kind::Length ? framing.length : 0;
     received_ = 0;
     complete_ = kind_ == Kind::None || (kind_ == Kind::Length && left_ == 0);
-    if (kind_ == Kind::Chunked) {
-        chunks_.reset();
-    }
+    chunks_.reset();  // whatever the kind: trailers() must not be those of another message
 }
 
 BodyReader::Step BodyReader::decode(char* in, std::size_t size, char* out) {

@@ -600,7 +600,7 @@ def backends_page():
         graph("Time to connect", "95 of 100, TLS included.",
               [query(quantile(0.95, "rproxy_backend_connect_duration_seconds", BACKEND, key),
                      "{{pool}} / {{backend}}")], "s"),
-        graph("Queue", "Requests that wait for this backend.",
+        graph("Queue", "Requests that wait for this backend or another of its pool.",
               [query(f"sum by ({key}) (rproxy_backend_queue_length{{{BACKEND}}})",
                      "{{pool}} / {{backend}}")], "short"),
     ]
@@ -624,7 +624,7 @@ def changes():
              f'count(rproxy_config_info{{{RELEASE}, source="last_known_good"}} == 1) or vector(0)',
              "short", thresholds((1, RED)), width=4, decimals=0),
         stat("Without configuration", "Replicas that never had a valid file: they answer 503.",
-             f'count(rproxy_config_info{{{RELEASE}, source="none"}} == 1) or vector(0)', "short",
+             f'count(rproxy_config_info{{{RELEASE}, source="default"}} == 1) or vector(0)', "short",
              thresholds((1, RED)), width=4, decimals=0),
         stat("Configurations", "Different ones in force within one release.",
              f"max(count by (namespace, job) (count by (namespace, job, hash) "

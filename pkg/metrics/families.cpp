@@ -123,7 +123,8 @@ constexpr auto kBackendSection = std::to_array<Definition>({
             Section::Backend, kPerBackend,
             "Requests sent on a connection that had served another."),
     gauge(Family::BackendQueueLength, "rproxy_backend_queue_length", Section::Backend, kPerBackend,
-          "Requests that wait for this backend."),
+          "Requests that wait for this backend or another of its pool, whichever is free first; 0 "
+          "while it is not offered any."),
     gauge(Family::BackendWeight, "rproxy_backend_weight", Section::Backend, kPerBackend,
           "Weight in the configuration."),
     gauge(Family::BackendEffectiveWeight, "rproxy_backend_effective_weight", Section::Backend,
@@ -245,7 +246,7 @@ constexpr auto kConfigSection = std::to_array<Definition>({
     gauge(Family::ConfigInfo, "rproxy_config_info", Section::Config,
           with(with(kNoLabels, "hash"), "source"),
           "1; the SHA-256 of the configuration in force and where it came from: file, "
-          "last_known_good or none."),
+          "last_known_good, or default while there is none."),
     gauge(Family::ConfigSnapshotsLive, "rproxy_config_snapshots_live", Section::Config, kNoLabels,
           "Configurations still in use; returns to 1 after a reload."),
 });

@@ -119,7 +119,7 @@ void append_forwarded(const RequestHead& head, const Target& target, const Reque
 
 }  // namespace
 
-ConnectionOptions::ConnectionOptions(std::span<const Field> fields) {
+ConnectionOptions::ConnectionOptions(std::span<const Field> fields) : fields_(fields) {
     for (const Field& field : fields) {
         if (field.id != FieldId::Connection) {
             continue;
@@ -129,6 +129,8 @@ ConnectionOptions::ConnectionOptions(std::span<const Field> fields) {
                                equals_ignoring_case(element, "close");
             if (!usual && size_ < kMost) {
                 names_[size_++] = element;
+            } else {
+                more_ = more_ || !usual;
             }
             return true;
         });
@@ -141,7 +143,9 @@ bool ConnectionOptions::names(std::string_view name) const {
             return true;
         }
     }
-    return false;
+    return more_ && std::ranges::any_of(fields_, [&](const Field& field) {
+               return field.id == FieldId::Connection && list_contains(field.value, name);
+           });
 }
 
 ClientIdentity identify_client(const IpAddress& peer, std::span<const Cidr> trusted,
@@ -183,7 +187,10 @@ void write_request_head(const RequestHead& head, const Target& target, const Bod
     out.append(head.method_text);
     out.append(' ');
     if (!target.origin_form.starts_with('/') && target.path != "*") {
-        out.append('/');  // absolute form without a path, or with a query only
+        // Absolute form without a path, or with a query only. OPTIONS of a whole server becomes the
+        // asterisk form again (RFC 9112 §3.2.4).
+        const bool whole_server = head.method == Method::Options && target.origin_form.empty();
+        out.append(whole_server ? '*' : '/');
     }
     out.append(target.origin_form);
     out.append(" HTTP/1.1\r\n");

@@ -15,7 +15,8 @@
 /// never passed on as bytes.
 namespace rproxy::http {
 
-/// A set of field names that `Connection` names; small, as views.
+/// The field names that `Connection` names, as views into `fields`, which must outlive it. Looks at
+/// the fields again for those beyond a small number, so that a long list hides nothing.
 class ConnectionOptions {
 public:
     explicit ConnectionOptions(std::span<const Field> fields);
@@ -24,8 +25,10 @@ public:
 
 private:
     static constexpr std::size_t kMost = 16;
+    std::span<const Field> fields_;
     std::string_view names_[kMost];
     std::size_t size_{0};
+    bool more_{false};
 };
 
 /// Who the client is, after X-Forwarded-For was believed or not.

@@ -107,7 +107,9 @@ bool keeps_alive(Version version, std::span<const Field> fields) {
 }
 
 bool wants_upgrade(const RequestHead& head) {
-    if (head.version != Version::Http11 || head.find(FieldId::Upgrade) == nullptr) {
+    const Field* const upgrade = head.find(FieldId::Upgrade);
+    if (head.version != Version::Http11 || upgrade == nullptr ||
+        list_contains(upgrade->value, "h2c")) {
         return false;
     }
     for (const Field& field : head.fields) {

@@ -36,7 +36,8 @@ std::expected<BodyFraming, FramingError> response_framing(const ResponseHead& he
 /// Whether the connection stays open after this message as far as its head tells (RFC 9112 §9.3).
 bool keeps_alive(Version version, std::span<const Field> fields);
 /// Whether a request asks to change protocols: `Connection: upgrade` with `Upgrade` on HTTP/1.1
-/// (RFC 9110 §7.8).
+/// (RFC 9110 §7.8). Not to h2c, which is obsolete (RFC 9113 §3.1): a backend that took it would
+/// serve requests through the tunnel that nobody routed or checked.
 bool wants_upgrade(const RequestHead& head);
 
 }  // namespace rproxy::http

@@ -284,7 +284,11 @@ void Exchange::park_response() {
 }
 
 Exchange::Step Exchange::pump_response() {
+    const auto before = response_.out().written();
     const Pump::Status status = response_.run(backend_source(), client_sink());
+    if (response_.out().written() != before) {
+        client_gone_noted_ = false;  // it reads: its grace begins anew (docs/adr/0005)
+    }
     switch (status) {
         case Pump::Status::WaitSource:
             return Step::Wait;
@@ -317,16 +321,22 @@ Exchange::Step Exchange::end_of_response() {
     return waits_for_continue || !keep_alive_ ? finish(http::Reason::None) : Step::Wait;
 }
 
-/// The response broke off after its head was passed on: the client must not take it for whole.
+/// The response broke off: the client must not take it for whole, or is told if it has seen nothing.
 Exchange::Step Exchange::broken_response(metrics::ResponseFailure failure) {
     pool().slots[slot_]->cells().response_failures[failure].add();
     report(failure == metrics::ResponseFailure::Timeout ? AttemptFacts::Failure::Timeout
                                                         : AttemptFacts::Failure::Reset);
+    const auto reason = failure == metrics::ResponseFailure::Timeout ? http::Reason::BackendTimeout
+                        : failure == metrics::ResponseFailure::Protocol
+                            ? http::Reason::BackendBadResponse
+                            : http::Reason::BackendReset;
+    if (response_.out().written() == 0) {
+        response_started_ = false;
+        return reply(reason);
+    }
     // Where only the close would mark the end, a reset tells that this is not it.
     reset_at_end_ = close_delimited_;
-    return finish(failure == metrics::ResponseFailure::Timeout    ? http::Reason::BackendTimeout
-                  : failure == metrics::ResponseFailure::Protocol ? http::Reason::BackendBadResponse
-                                                                  : http::Reason::BackendReset);
+    return finish(reason);
 }
 
 Exchange::Step Exchange::start_tunnel() {

@@ -88,6 +88,7 @@ struct AdminServer::Server {
     const Options options;
     MetricsCollector collector;
     std::mutex scrape_mutex;
+    std::mutex write_mutex;
     const WallTime started;
     httplib::Server http;
     std::thread thread;
@@ -232,6 +233,7 @@ void AdminServer::Server::check_config(const httplib::Request& request,
 
 void AdminServer::Server::write_config(const httplib::Request& request,
                                        httplib::Response& response) {
+    const std::lock_guard lock(write_mutex);  // from the comparison to the rename
     const auto& path = controller.config_path();
     const auto loaded = config::load(request.body);
     if (!loaded) {
@@ -325,8 +327,12 @@ void AdminServer::Server::add_console() {
                 response.set_header("Content-Encoding", "gzip");
             }
             const auto bytes = gzip ? asset.gzip : asset.bytes;
-            response.set_content(bytes.data(), bytes.size(),
-                                 std::string(asset.content_type).c_str());
+            // Not set_content(): the library would compress that, gzip or not, once more.
+            response.set_content_provider(
+                bytes.size(), std::string(asset.content_type),
+                [bytes](std::size_t offset, std::size_t length, httplib::DataSink& sink) {
+                    return sink.write(bytes.data() + offset, length);
+                });
         };
         http.Get(std::string(asset.path), serve);
         if (asset.path == "/index.html") {
@@ -383,7 +389,9 @@ std::expected<void, std::string> AdminServer::start() {
     server.http.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
     // An idle keep-alive connection would hold a thread; probes must never wait for one.
     server.http.set_keep_alive_max_count(1);
-    server.http.set_read_timeout(5);
+    // A silent connection holds a thread, and the end of the process, for as long as this.
+    server.http.set_keep_alive_timeout(1);
+    server.http.set_read_timeout(1);
     server.http.set_write_timeout(5);
     server.http.set_payload_max_length(kLargestBody);
     // The default SO_REUSEPORT would let two processes share the port without a word.

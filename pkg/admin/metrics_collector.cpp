@@ -303,6 +303,10 @@ std::string MetricsCollector::render(control::Status status) {
         for (const auto& backend : pool.backends) {
             add_traffic(out, pool.name, backend, histograms);
             add_health(out, pool.name, backend, histograms);
+            // Requests wait for the pool's next free slot, whichever backend has it.
+            const auto waiting = pool.state->waiting.load(std::memory_order_relaxed);
+            out.add(Family::BackendQueueLength, {pool.name, backend.name},
+                    backend.eligible ? waiting : 0);
         }
         add_pool(out, pool);
     }
@@ -316,7 +320,15 @@ std::string MetricsCollector::render(control::Status status) {
         out.add(Family::AccessLogLinesDroppedTotal, {},
                 static_cast<double>(access_log_->dropped()));
     }
-    metrics::add_process(out, metrics::read_process_stats());
+    const auto process = metrics::read_process_stats();
+    if (process.resident_bytes) {
+        out.add(Family::MemoryUsed, {metrics::to_string(metrics::MemoryKind::Resident)},
+                static_cast<double>(*process.resident_bytes));
+    }
+    if (const auto limit = metrics::read_memory_limit()) {
+        out.add(Family::MemoryBudget, {}, static_cast<double>(*limit));
+    }
+    metrics::add_process(out, process);
     return out.render();
 }
 

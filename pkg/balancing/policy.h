@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -54,6 +55,8 @@ public:
     bool empty() const { return size_ == 0; }
     std::size_t size() const { return size_; }
     void clear() { size_ = 0; }
+    /// Forgets all but the first `size`.
+    void truncate(std::size_t size) { size_ = std::min(size_, size); }
 
 private:
     std::array<std::uint32_t, kCapacity> slots_{};

@@ -91,6 +91,20 @@ std::string boolean_hint(std::string_view text) {
     return "true or false";
 }
 
+/// Units from large to small, each at most once and at least one of them: one alternative for each
+/// unit that may come first, because the RE2 of Helm and others knows no look-ahead.
+std::string duration_pattern() {
+    static constexpr std::string_view kNumber = "[0-9]+(\\.[0-9]+)?";
+    std::string alternatives;
+    std::string smaller;
+    for (const std::string_view unit : {"ms", "s", "m", "h", "d"}) {
+        const auto part = std::string(kNumber).append(unit);
+        alternatives = "|" + part + smaller + alternatives;
+        smaller = "(" + part + ")?" + smaller;
+    }
+    return "^(0" + alternatives + ")$";
+}
+
 }  // namespace
 
 Type<bool> boolean() {
@@ -175,14 +189,9 @@ Type<double> number(double least, double most) {
 }
 
 Type<Duration> duration(Duration least, Duration most) {
-    static constexpr auto kDigits = "[0-9]+(\\.[0-9]+)?";
-    std::string pattern = "^(0|(?=[0-9])";
-    for (const std::string unit : {"d", "h", "m", "s", "ms"}) {
-        pattern += "(" + std::string(kDigits) + unit + ")?";
-    }
     return unit_type<Duration>(
         {.name = "a duration such as 500ms, 5s or 1m30s",
-         .pattern = pattern + ")$",
+         .pattern = duration_pattern(),
          .bare = Shape::Bare::Zero,
          .parse = parse_duration,
          .print = [](const Duration& value) { return format_duration(value); },

@@ -70,8 +70,9 @@ void Controller::start() {
     }
     poll_watcher();
     if (source_ == Source::None) {
-        use_last_known_good(last_reload_ ? "the configuration file is invalid"
-                                         : "the configuration file cannot be read");
+        use_last_known_good(last_reload_ && !last_reload_->issues.empty()
+                                ? last_reload_->issues.front().message
+                                : "the configuration file cannot be read");
     }
     if (source_ == Source::None) {
         listen_without_configuration();
@@ -100,8 +101,14 @@ void Controller::handle(ConfigWatcher::Result result) {
     if (!*result) {
         log::error("configuration file cannot be read", "error", result->error().message, "keeping",
                    generation_ == 0 ? "nothing" : "the running configuration");
+        ++reloads_[static_cast<std::size_t>(ReloadResult::Rejected)];
+        last_reload_ =
+            LastReload{ReloadResult::Rejected,
+                       loop_.wall_now(),
+                       {{0, 0, "", result->error().message, "put a readable YAML file there"}},
+                       {}};
         note({.kind = Event::Kind::Config,
-              .result = "unreadable",
+              .result = "rejected",
               .message = result->error().message});
         return;
     }
@@ -397,6 +404,7 @@ void Controller::on_drain_timer() {
                (idle() || loop_.now() >= drain_deadline_)) {
         if (!idle()) {
             log::warn("drain timeout: cutting what is left");
+            workers_.post_to_all([](proxy::Proxy& proxy) { proxy.close_all(); });
         }
         drain_stage_ = DrainStage::Done;
         if (exit_when_drained_) {

@@ -43,6 +43,9 @@ bool is_hop_by_hop(FieldId id) {
     }
 }
 
+/// Belongs to an h2c upgrade, which is not passed on (http::wants_upgrade).
+constexpr std::string_view kHttp2Settings = "http2-settings";
+
 /// Fields that write_request_head sets itself.
 bool is_rewritten_in_requests(FieldId id) {
     switch (id) {
@@ -207,7 +210,9 @@ void write_request_head(const RequestHead& head, const Target& target, const Bod
         if (field.id == FieldId::Forwarded && !edits.client.peer_trusted) {
             continue;  // RFC 7239 says the same as X-Forwarded-*, so it is believed as little
         }
-        if (options.names(field.name) && !is_protected(field.id)) {
+        const bool settings = field.name.size() == kHttp2Settings.size() &&
+                              equals_ignoring_case(field.name, kHttp2Settings);
+        if (settings || (options.names(field.name) && !is_protected(field.id))) {
             continue;
         }
         append_field(out, field.name, field.value);

@@ -73,8 +73,7 @@ std::expected<BodyFraming, FramingError> framing(std::span<const Field> fields, 
 }  // namespace
 
 std::expected<BodyFraming, FramingError> request_framing(const RequestHead& head) {
-    auto result = framing(head.fields, head.version);
-    return result;
+    return framing(head.fields, head.version);
 }
 
 std::expected<BodyFraming, FramingError> response_framing(const ResponseHead& head,
@@ -107,17 +106,19 @@ bool keeps_alive(Version version, std::span<const Field> fields) {
 }
 
 bool wants_upgrade(const RequestHead& head) {
-    const Field* const upgrade = head.find(FieldId::Upgrade);
-    if (head.version != Version::Http11 || upgrade == nullptr ||
-        list_contains(upgrade->value, "h2c")) {
-        return false;
-    }
+    bool named = false;
+    bool offered = false;
     for (const Field& field : head.fields) {
-        if (field.id == FieldId::Connection && list_contains(field.value, "upgrade")) {
-            return true;
+        if (field.id == FieldId::Connection) {
+            named = named || list_contains(field.value, "upgrade");
+        } else if (field.id == FieldId::Upgrade) {
+            if (list_contains(field.value, "h2c")) {
+                return false;
+            }
+            offered = true;
         }
     }
-    return false;
+    return head.version == Version::Http11 && named && offered;
 }
 
 }  // namespace rproxy::http

@@ -41,13 +41,11 @@ public:
         if (error == beast::http::error::bad_version) {
             return std::unexpected{HeadError::BadVersion};
         }
-        // What Beast thinks of lengths and encodings does not matter here: http::request_framing
-        // judges them from the fields, with a reason.
         const bool framing_error = error == beast::http::error::bad_content_length ||
                                    error == beast::http::error::bad_transfer_encoding ||
                                    error == beast::http::error::multiple_content_length;
         if (framing_error) {
-            return std::unexpected{HeadError::BadSyntax};
+            return std::unexpected{HeadError::BadFraming};
         }
         if (error || used != bytes_.size() || !this->is_header_done()) {
             return std::unexpected{HeadError::BadSyntax};

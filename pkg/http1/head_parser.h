@@ -19,7 +19,16 @@ struct HeadLimits {
     std::size_t request_line{16U << 10U};  ///< Of the first line.
 };
 
-enum class HeadError : std::uint8_t { BadSyntax, BadVersion, LineTooLong, TooLarge, TooManyFields };
+/// BadFraming: Content-Length or Transfer-Encoding that Beast refuses before http::request_framing
+/// can.
+enum class HeadError : std::uint8_t {
+    BadSyntax,
+    BadVersion,
+    BadFraming,
+    LineTooLong,
+    TooLarge,
+    TooManyFields
+};
 
 /// Where the search for the end of a head stands, so that a head that arrives in pieces is not
 /// searched again from its start. Reset for each head.

@@ -72,8 +72,9 @@ void EventLoop::turn() {
             disposed_ = std::move(dead);  // keeps the capacity
         }
     }
+    turn_ended_ = std::chrono::steady_clock::now();
     if (turn_observer_) {
-        turn_observer_(std::chrono::steady_clock::now() - now_);
+        turn_observer_(turn_ended_ - now_);
     }
 }
 
@@ -82,8 +83,7 @@ int EventLoop::wait_milliseconds() const {
     if (!due) {
         return static_cast<int>(kLongestWait.count());
     }
-    // From the time of the turn's start: at worst one wait is a little long, within the tick.
-    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*due - now_);
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(*due - turn_ended_);
     return static_cast<int>(std::clamp<std::int64_t>(wait.count(), 0, kLongestWait.count()));
 }
 

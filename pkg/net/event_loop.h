@@ -87,6 +87,7 @@ private:
     TimerWheel timers_;
     MonotonicTime now_;
     WallTime wall_now_;
+    MonotonicTime turn_ended_{};
     std::atomic<MonotonicTime::rep> turned_at_{0};
     std::atomic<bool> stopping_{false};
     struct Ready;

@@ -7,6 +7,7 @@
 #include <deque>
 #include <expected>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -22,7 +23,8 @@ public:
     using Done = std::move_only_function<void(Result)>;
 
     explicit Resolver(EventLoop& loop);
-    /// Waits for the look-up under way; what is queued is dropped.
+    /// Drops what is queued and does not wait for the look-up under way, which may take seconds:
+    /// its answer is dropped, too.
     ~Resolver();
     Resolver(const Resolver&) = delete;
     Resolver& operator=(const Resolver&) = delete;
@@ -35,14 +37,15 @@ private:
         std::string host;
         Done done;
     };
-    void run();
+    struct Shared {
+        std::mutex mutex;
+        std::condition_variable wake;
+        std::deque<Job> jobs;
+        EventLoop* loop{nullptr};  // null once the Resolver is gone
+    };
+    static void run(const std::shared_ptr<Shared>& shared);
 
-    EventLoop& loop_;
-    std::mutex mutex_;
-    std::condition_variable wake_;
-    std::deque<Job> jobs_;
-    bool stopping_{false};
-    std::thread thread_;
+    std::shared_ptr<Shared> shared_;
 };
 
 }  // namespace rproxy::net

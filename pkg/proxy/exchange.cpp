@@ -15,16 +15,10 @@ namespace {
 /// before it is cancelled.
 constexpr std::chrono::seconds kHalfCloseGrace{1};
 
-metrics::RequestRejection rejection_of(http::Reason reason) {
-    switch (reason) {
-        case http::Reason::BodyTooLarge:
-            return metrics::RequestRejection::TooLarge;
-        case http::Reason::UriTooLong:
-        case http::Reason::HeadersTooLarge:
-            return metrics::RequestRejection::HeaderLimit;
-        default:
-            return metrics::RequestRejection::Malformed;
-    }
+/// Endings that say nothing of the backend.
+bool is_clients_doing(http::Reason reason) {
+    return reason == http::Reason::ClientClosed || reason == http::Reason::ClientTimeout ||
+           reason == http::Reason::BadRequest || reason == http::Reason::BodyTooLarge;
 }
 
 }  // namespace
@@ -124,18 +118,25 @@ Exchange::Step Exchange::read_proxy_header() {
     }
 }
 
+http1::HeadLimits Exchange::request_limits() const {
+    const auto& limits = proxy_.settings().limits;
+    return {static_cast<std::size_t>(limits.header_bytes.bytes), limits.header_count,
+            static_cast<std::size_t>(limits.request_line.bytes)};
+}
+
 Exchange::Step Exchange::read_head() {
     auto& buffer = request_.buffer();
-    const auto& limits = proxy_.settings().limits;
-    const http1::HeadLimits head_limits{static_cast<std::size_t>(limits.header_bytes.bytes),
-                                        limits.header_count,
-                                        static_cast<std::size_t>(limits.request_line.bytes)};
     while (true) {
         if (scan_.next == 0) {
             buffer.consume(http1::leading_empty_lines(buffer.view()));
             buffer.compact();
         }
-        const auto end = http1::find_head_end(buffer.view(), head_limits, scan_);
+        if (!buffer.empty() && began_ == MonotonicTime{}) {
+            // The first byte, be it read now or together with the request before.
+            began_ = proxy_.loop().now();
+            session_->arm(began_ + proxy_.timeouts().client_header);
+        }
+        const auto end = http1::find_head_end(buffer.view(), request_limits(), scan_);
         if (!end) {
             return refuse_head(end.error());
         }
@@ -146,68 +147,75 @@ Exchange::Step Exchange::read_head() {
             return buffer.empty() ? finish(http::Reason::ClientClosed)
                                   : reply(http::Reason::ClientTimeout);
         }
-        if (!session_->readable) {
-            return Step::Wait;
+        const Step step = read_head_bytes();
+        if (step != Step::Continue) {
+            return step;
         }
-        if (buffer.space().empty()) {
-            buffer.reserve(std::min(buffer.capacity() * 2, head_limits.header_bytes + 1));
-        }
-        const auto space = buffer.space();
-        const auto result = session_->stream().read(space);
-        if (result.status == net::IoResult::Status::WouldBlock) {
-            session_->readable = false;
-            return Step::Wait;
-        }
-        if (result.status != net::IoResult::Status::Ok) {
-            return finish(http::Reason::ClientClosed);
-        }
-        if (buffer.empty()) {
-            began_ = proxy_.loop().now();
-            session_->arm(began_ + proxy_.timeouts().client_header);
-        }
-        session_->readable = result.bytes == space.size() || session_->peer_closed;
-        buffer.commit(result.bytes);
-        request_.count_read(result.bytes);
     }
+}
+
+Exchange::Step Exchange::read_head_bytes() {
+    auto& buffer = request_.buffer();
+    if (!session_->readable) {
+        return Step::Wait;
+    }
+    if (buffer.space().empty()) {
+        buffer.reserve(std::min(buffer.capacity() * 2, request_limits().header_bytes + 1));
+    }
+    const auto space = buffer.space();
+    const auto result = session_->stream().read(space);
+    if (result.status == net::IoResult::Status::WouldBlock) {
+        session_->readable = false;
+        return Step::Wait;
+    }
+    if (result.status != net::IoResult::Status::Ok) {
+        return finish(http::Reason::ClientClosed);
+    }
+    session_->readable = result.bytes == space.size() || session_->peer_closed;
+    buffer.commit(result.bytes);
+    request_.count_read(result.bytes);
+    return Step::Continue;
 }
 
 Exchange::Step Exchange::refuse_head(http1::HeadError error) {
     switch (error) {
         case http1::HeadError::LineTooLong:
-            return reply(http::Reason::UriTooLong);
+            return refuse(metrics::RequestRejection::HeaderLimit, http::Reason::UriTooLong);
         case http1::HeadError::TooLarge:
         case http1::HeadError::TooManyFields:
-            return reply(http::Reason::HeadersTooLarge);
+            return refuse(metrics::RequestRejection::HeaderLimit, http::Reason::HeadersTooLarge);
+        case http1::HeadError::BadFraming:
+            return refuse(metrics::RequestRejection::Smuggling, http::Reason::BadRequest);
         case http1::HeadError::BadSyntax:
         case http1::HeadError::BadVersion:
             break;
     }
-    return reply(http::Reason::BadRequest);
+    return refuse(metrics::RequestRejection::Malformed, http::Reason::BadRequest);
+}
+
+/// Refuses a request for what it is itself, before or instead of passing it on.
+Exchange::Step Exchange::refuse(metrics::RequestRejection kind, http::Reason reason) {
+    proxy_.cells().rejected[kind].add();
+    return reply(reason);
 }
 
 Exchange::Step Exchange::parse_head(std::size_t size) {
-    const auto& limits = proxy_.settings().limits;
-    if (began_ == MonotonicTime{}) {
-        began_ = proxy_.loop().now();  // pipelined: it was read with the one before
-    }
     session_->disarm();
     head_size_ = size;
-    const http1::HeadLimits head_limits{static_cast<std::size_t>(limits.header_bytes.bytes),
-                                        limits.header_count,
-                                        static_cast<std::size_t>(limits.request_line.bytes)};
-    const auto parsed =
-        http1::parse_request_head(request_.buffer().view().substr(0, size), head_limits, head_);
+    // Before the views are taken: a large head must leave room for the body behind it.
+    proxy_.make_body_room(request_.buffer(), size);
+    const auto parsed = http1::parse_request_head(request_.buffer().view().substr(0, size),
+                                                  request_limits(), head_);
     if (!parsed) {
         return refuse_head(parsed.error());
     }
     const auto framing = http::request_framing(head_);
     if (!framing) {
-        proxy_.cells().rejected[metrics::RequestRejection::Smuggling].add();
-        return reply(http::Reason::BadRequest);
+        return refuse_head(http1::HeadError::BadFraming);
     }
     const auto target = http::parse_target(head_);
     if (!target) {
-        return reply(http::Reason::BadRequest);
+        return refuse_head(http1::HeadError::BadSyntax);
     }
     framing_ = *framing;
     target_ = *target;
@@ -216,7 +224,7 @@ Exchange::Step Exchange::parse_head(std::size_t size) {
     // An upgrade whose request has a body would have to wait for its end; nobody does that.
     upgrade_ = framing_.kind == http::BodyFraming::Kind::None && http::wants_upgrade(head_);
     request_.start(framing_, head_size_, framing_.kind == http::BodyFraming::Kind::Chunked);
-    request_.set_limit(limits.body_bytes.bytes);
+    request_.set_limit(proxy_.settings().limits.body_bytes.bytes);
     session_->listener().cells[proxy_.worker()].requests_active.add();
     proxy_.cells().exchanges.add();
     proxy_.cells().requests_total.add();
@@ -236,7 +244,7 @@ Exchange::Step Exchange::route() {
     plan_ = proxy_.plan();
     if (settings.limits.body_bytes.bytes != 0 &&
         framing_.length > settings.limits.body_bytes.bytes) {
-        return reply(http::Reason::BodyTooLarge);
+        return refuse(metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge);
     }
     const auto& routes = plan_->plan->routes;
     const auto pool = http::needs_normalizing(target_.path)
@@ -255,7 +263,9 @@ bool Exchange::client_gone() const {
     if (session_->reset) {
         return true;
     }
-    return client_gone_noted_ && proxy_.loop().now() >= client_gone_since_ + kHalfCloseGrace;
+    // Once the answer has begun, writing it tells whether anybody is there.
+    return !response_started_ && client_gone_noted_ &&
+           proxy_.loop().now() >= client_gone_since_ + kHalfCloseGrace;
 }
 
 void Exchange::on_client_deadline() {
@@ -272,11 +282,14 @@ void Exchange::arm_timers() {
         session_->arm(now + timeouts.tunnel_idle);
         return;
     }
-    const bool waits_for_client =
-        !response_.out().empty() || (stage_ == Stage::Exchanging && !request_.source_complete());
-    if (waits_for_client) {
+    // Whoever must move next is whose deadline runs: a slow client is not the backend's fault, and
+    // a backend that does not read is not the client's.
+    const bool client_must_send = stage_ == Stage::Exchanging && !request_.source_complete() &&
+                                  !request_failed_ && request_.out().empty();
+    const bool client_must_read = !response_.out().empty();
+    if (client_must_send || client_must_read) {
         session_->arm(now + timeouts.client_body);
-    } else if (session_->peer_closed) {
+    } else if (session_->peer_closed && !response_started_) {
         if (!client_gone_noted_) {
             client_gone_noted_ = true;
             client_gone_since_ = now;
@@ -286,18 +299,33 @@ void Exchange::arm_timers() {
         session_->disarm();
     }
     if (stage_ == Stage::Exchanging) {
-        const auto& pool_timeouts = pool_config().timeouts;
-        if (!response_seen_) {
-            auto deadline = request_progress_ + pool_timeouts.response;
-            const auto per_try = pool_config().retry.per_try_timeout;
-            if (per_try.count() != 0) {
-                deadline = std::min(deadline, attempt_began_ + per_try);
-            }
-            proxy_.loop().arm(backend_timer_, deadline);
-        } else {
-            proxy_.loop().arm(backend_timer_, now + pool_timeouts.idle);
-        }
+        arm_backend_timer(now, client_must_send, client_must_read);
     }
+}
+
+void Exchange::arm_backend_timer(MonotonicTime now, bool client_must_send, bool client_must_read) {
+    const auto& timeouts = pool_config().timeouts;
+    if (response_started_) {
+        if (client_must_read) {
+            proxy_.loop().cancel(backend_timer_);
+        } else {
+            // A pause within a body. A short `idle` is there to beat the backend's keep-alive and
+            // must not cut answers that take a breath.
+            proxy_.loop().arm(backend_timer_, now + std::max(timeouts.idle, timeouts.response));
+        }
+        return;
+    }
+    if (client_must_send) {
+        request_progress_ = now;
+        proxy_.loop().cancel(backend_timer_);
+        return;
+    }
+    auto deadline = request_progress_ + timeouts.response;
+    const auto per_try = pool_config().retry.per_try_timeout;
+    if (per_try.count() != 0) {
+        deadline = std::min(deadline, attempt_began_ + per_try);
+    }
+    proxy_.loop().arm(backend_timer_, deadline);
 }
 
 Exchange::Step Exchange::reply(http::Reason reason) {
@@ -305,18 +333,16 @@ Exchange::Step Exchange::reply(http::Reason reason) {
         return finish(reason);  // the client has part of another answer: only closing is honest
     }
     leave_queue();  // while the stage still says that it is in one
-    const bool ours_to_count = !head_parsed_ || reason == http::Reason::BodyTooLarge;
-    if (ours_to_count && http::info(reason).status < 500 && reason != http::Reason::ClientTimeout) {
-        proxy_.cells().rejected[rejection_of(reason)].add();
-    }
     const auto& answer = http::info(reason);
     const bool body_left = !head_parsed_ || !request_.source_complete();
     reply_lingers_ = body_left;
     keep_alive_ = keep_alive_ && !body_left && !proxy_.draining();
-    end_attempt();
+    end_attempt(is_clients_doing(reason) ? Blame::Nobody : Blame::Backend);
     status_ = answer.status;
     reply_reason_ = reason;
-    response_.out().clear(proxy_.buffer_capacity());
+    if (!interim_passed_) {
+        response_.out().clear(proxy_.buffer_capacity());  // else a rest of a 1xx may wait in it
+    }
     auto& out = response_.out().head();
     out.append("HTTP/1.1 ");
     out.append_number(answer.status);
@@ -376,14 +402,7 @@ Exchange::Step Exchange::finish(http::Reason reason) {
                        response_.done() && response_started_;
     const bool backend_reusable = whole && request_sent_ && response_keeps_alive_ &&
                                   !close_delimited_ && response_.surplus() == 0 && lease_;
-    if (lease_) {
-        pool().slots[slot_]->cells().sent_bytes.add(request_.out().written());
-        pool().slots[slot_]->cells().received_bytes.add(response_.bytes_read());
-        if (backend_reusable) {
-            lease_.keep();
-        }
-    }
-    end_attempt();
+    end_attempt(is_clients_doing(reason) ? Blame::Nobody : Blame::Backend, backend_reusable);
     if (head_parsed_ || status_ != 0) {
         count_request(reason, now);
         log_request(reason, now);
@@ -403,7 +422,8 @@ Exchange::Step Exchange::finish(http::Reason reason) {
 Exchange::Step Exchange::next_after_finish(bool keep) {
     const bool delivered = response_started_ && response_.out().empty();
     const bool lingers = !keep && delivered && !reset_at_end_ && stage_ != Stage::Tunnel &&
-                         !session_->reset && (reply_lingers_ || !request_.source_complete());
+                         !session_->reset &&
+                         (reply_lingers_ || !request_.source_complete() || session_->readable);
     next_ = keep ? Next::NextRequest : (lingers ? Next::Linger : Next::Close);
     if (keep) {
         request_.drop_message();
@@ -430,7 +450,7 @@ Exchange::Step Exchange::next_after_finish(bool keep) {
     reset_at_end_ = upgrade_ = tunnel_client_done_ = tunnel_backend_done_ = false;
     reply_reason_ = http::Reason::None;
     reply_lingers_ = client_deadline_passed_ = backend_deadline_passed_ = false;
-    client_gone_noted_ = connecting_ = reused_ = queue_slot_free_ = false;
+    client_gone_noted_ = connecting_ = reused_ = queue_slot_free_ = interim_passed_ = false;
     stage_ = Stage::ReadingHead;
     return Step::Finished;
 }

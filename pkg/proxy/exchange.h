@@ -100,9 +100,12 @@ private:
     // exchange.cpp: the request's head and its end
     Step read_proxy_header();
     Step read_head();
+    Step read_head_bytes();
+    http1::HeadLimits request_limits() const;
     Step parse_head(std::size_t size);
     Step route();
     Step refuse_head(http1::HeadError error);
+    Step refuse(metrics::RequestRejection kind, http::Reason reason);
     Step reply(http::Reason reason);
     Step flush_reply();
     Step finish(http::Reason reason);
@@ -126,7 +129,10 @@ private:
     Step attempt_failed(AttemptFacts::Failure failure);
     void report(AttemptFacts::Failure failure);
     Step give_up(AttemptFacts::Failure failure);
-    void end_attempt();
+    enum class Blame : std::uint8_t { Backend, Nobody };
+    void end_attempt(Blame blame, bool reusable = false);
+    Step no_backend(http::Reason reason);
+    Step send_parked();
     bool other_backend_left();
     std::uint64_t hash_key() const;
     std::string_view new_cookie();
@@ -149,6 +155,7 @@ private:
     Step end_of_response();
     void on_backend_timer();
     void arm_timers();
+    void arm_backend_timer(MonotonicTime now, bool client_must_send, bool client_must_read);
     void on_connection_event(backends::Connection& connection) override;
 
     Pump::End client_source();
@@ -211,6 +218,7 @@ private:
     Pump response_;
     std::uint16_t status_{0};
     bool response_started_{false};  // the client has seen (or is about to see) a byte of it
+    bool interim_passed_{false};    // a 1xx went to the client; the answer itself has not begun
     bool response_keeps_alive_{false};
     bool close_delimited_{false};
     bool reset_at_end_{false};

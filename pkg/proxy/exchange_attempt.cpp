@@ -104,10 +104,14 @@ std::optional<std::uint32_t> Exchange::pick(WorkerPool& pool) {
 
 /// Picks until a backend takes the request; leaves its ticket in ticket_.
 std::optional<std::uint32_t> Exchange::admit(WorkerPool& pool) {
+    // What is only full now may be tried later; what failed may not.
+    const std::size_t tried = excluded_.size();
+    saw_full_ = false;
     while (const auto slot = pick(pool)) {
         Ticket ticket(pool, *slot);
         if (ticket.admitted()) {
             ticket_ = std::move(ticket);
+            excluded_.truncate(tried);
             return slot;
         }
         saw_full_ = true;
@@ -116,6 +120,7 @@ std::optional<std::uint32_t> Exchange::admit(WorkerPool& pool) {
             break;
         }
     }
+    excluded_.truncate(tried);
     return std::nullopt;
 }
 
@@ -141,7 +146,12 @@ Exchange::Step Exchange::choose_backend() {
         return wait_in_queue(*chosen);
     }
     chosen->cells->no_backend.add();
-    return reply(http::Reason::NoHealthyBackend);
+    return no_backend(http::Reason::NoHealthyBackend);
+}
+
+/// Nobody to ask (any more): the last real answer, if there was one, else one of ours.
+Exchange::Step Exchange::no_backend(http::Reason reason) {
+    return parked_ ? send_parked() : reply(reason);
 }
 
 Exchange::Step Exchange::wait_in_queue(WorkerPool& pool) {
@@ -149,8 +159,9 @@ Exchange::Step Exchange::wait_in_queue(WorkerPool& pool) {
     auto& waiting = pool.plan->state->waiting;
     if (waiting.load(std::memory_order_relaxed) >= queue.limit) {
         pool.cells->queue_rejections[metrics::QueueRejection::Full].add();
-        return reply(http::Reason::QueueFull);
+        return no_backend(http::Reason::QueueFull);
     }
+    backend_deadline_passed_ = false;
     waiting.fetch_add(1, std::memory_order_relaxed);
     pool.cells->queue_length.add();
     previous_waiting_ = pool.last_waiting;
@@ -180,17 +191,19 @@ void Exchange::leave_queue() {
 }
 
 Exchange::Step Exchange::queued() {
-    if (queue_slot_free_) {
-        queue_slot_free_ = false;
-        leave_queue();
-        stage_ = Stage::Connecting;
-        excluded_.clear();
-        saw_full_ = false;
-        return choose_backend();
+    if (std::exchange(queue_slot_free_, false)) {
+        // It keeps its place and its deadline until a backend really takes it.
+        if (const auto slot = admit(pool())) {
+            leave_queue();
+            slot_ = *slot;
+            proxy_.slot_freed(pool());  // there may be room for the next one, too
+            return start_attempt(false);
+        }
     }
     if (backend_deadline_passed_) {
         pool().cells->queue_rejections[metrics::QueueRejection::Timeout].add();
-        return reply(http::Reason::QueueFull);
+        leave_queue();
+        return no_backend(http::Reason::QueueFull);
     }
     return Step::Wait;
 }
@@ -279,17 +292,25 @@ void Exchange::begin_request() {
     }
 }
 
-void Exchange::end_attempt() {
+/// Counts the attempt and lets go of its backend; `reusable` keeps the connection. An attempt
+/// without an answer counts as an error unless it is nobody's: a client that leaves must not get a
+/// backend ejected.
+void Exchange::end_attempt(Blame blame, bool reusable) {
     if (attempts_ != 0 && (ticket_ || lease_)) {
         backend_time_ += proxy_.loop().now() - attempt_began_;
-        auto& connections = *pool().slots[slot_];
-        // A 1xx, or none: the attempt brought no answer.
-        connections.cells()
-            .requests[metrics::code_class(response_seen_ && status_ >= 200 ? status_ : 0)]
-            .add();
+        auto& cells = pool().slots[slot_]->cells();
+        const bool answered = response_seen_ && (status_ == 101 || status_ >= 200);
+        if (answered || blame == Blame::Backend) {
+            cells.requests[metrics::code_class(answered ? status_ : 0)].add();
+        }
+        cells.sent_bytes.add(request_.out().written());
+        cells.received_bytes.add(response_.bytes_read());
     }
     const bool had_ticket = static_cast<bool>(ticket_);
     ticket_.release();
+    if (reusable) {
+        lease_.keep();
+    }
     lease_.close();
     connecting_ = false;
     proxy_.loop().cancel(backend_timer_);
@@ -298,15 +319,21 @@ void Exchange::end_attempt() {
     }
 }
 
-/// Whether a pick would find a backend that this request has not tried.
+/// Whether a pick would find a backend that this request has not tried. Not tried out by a pick:
+/// that would take a turn of round robin, and a failing backend could come first every time.
 bool Exchange::other_backend_left() {
     auto tried = excluded_;
     if (!tried.add(slot_)) {
         return false;
     }
-    return pool()
-        .policy->policy->pick({hash_key(), proxy_.loop().now(), proxy_.rng(), tried})
-        .has_value();
+    const auto& policy = *pool().policy->policy;
+    const auto slots = static_cast<std::uint32_t>(pool().slots.size());
+    for (std::uint32_t slot = 0; slot < slots; ++slot) {
+        if (policy.offers(slot) && !tried.contains(slot)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 void Exchange::report(AttemptFacts::Failure failure) {
@@ -339,23 +366,22 @@ AttemptFacts Exchange::facts(AttemptFacts::Failure failure) {
     facts.method = head_.method;
     facts.request_bytes_sent = request_.out().written() != 0;
     facts.response_bytes_seen = response_seen_;
-    facts.response_forwarded = response_started_;
+    facts.response_forwarded = response_started_ || interim_passed_;
     facts.replayable = request_.replayable();
     facts.reused_connection = reused_;
     facts.fresh_used = fresh_used_;
     facts.retries = retries_;
+    facts.budget_left = pool().budget->has(proxy_.loop().now());
     facts.other_backend = other_backend_left();
     return facts;
 }
 
 Exchange::Step Exchange::attempt_failed(AttemptFacts::Failure failure) {
-    AttemptFacts facts = this->facts(failure);
-    const auto now = proxy_.loop().now();
-    const bool costs = failure != AttemptFacts::Failure::Connect;
-    RetryVerdict verdict = decide_retry(facts, pool_config().retry);
-    if (verdict.next == RetryVerdict::Next::OtherBackend && costs && !pool().budget->take(now)) {
-        facts.budget_left = false;
-        verdict = decide_retry(facts, pool_config().retry);
+    const AttemptFacts facts = this->facts(failure);
+    const RetryVerdict verdict = decide_retry(facts, pool_config().retry);
+    if (verdict.next == RetryVerdict::Next::OtherBackend &&
+        failure != AttemptFacts::Failure::Connect) {
+        pool().budget->take(proxy_.loop().now());
     }
     const bool stale = verdict.next == RetryVerdict::Next::FreshConnection;
     if (!stale) {
@@ -380,25 +406,29 @@ Exchange::Step Exchange::attempt_failed(AttemptFacts::Failure failure) {
     }
     ++retries_;
     excluded_.add(slot_);
-    end_attempt();
+    end_attempt(Blame::Backend);
     response_.reset(proxy_.buffer_capacity());
     return choose_backend();
+}
+
+/// An earlier backend did answer; that answer says more than ours would.
+Exchange::Step Exchange::send_parked() {
+    end_attempt(Blame::Backend);
+    response_.out().head().append(parked_->view());
+    parked_.reset();
+    reply_reason_ = http::Reason::None;
+    keep_alive_ = keep_alive_ && parked_keeps_;
+    reply_lingers_ = !request_.source_complete();
+    status_ = parked_status_;
+    response_started_ = true;
+    stage_ = Stage::Replying;
+    return Step::Continue;
 }
 
 Exchange::Step Exchange::give_up(AttemptFacts::Failure failure) {
     using Failure = AttemptFacts::Failure;
     if (parked_ && !response_started_) {
-        // An earlier backend did answer; that answer says more than ours would.
-        response_.out().head().append(parked_->view());
-        parked_.reset();
-        reply_reason_ = http::Reason::None;
-        keep_alive_ = keep_alive_ && parked_keeps_;
-        reply_lingers_ = !request_.source_complete();
-        end_attempt();
-        status_ = parked_status_;
-        response_started_ = true;
-        stage_ = Stage::Replying;
-        return Step::Continue;
+        return send_parked();
     }
     if (pool().policy->all_down || pool().policy->fail_open) {
         return reply(http::Reason::NoHealthyBackend);

@@ -44,7 +44,7 @@ Exchange::Step Exchange::exchange() {
         if (response_started_ && response_.done()) {
             return finish(http::Reason::None);
         }
-        if (response_seen_) {
+        if (response_started_) {
             return broken_response(metrics::ResponseFailure::Timeout);
         }
         failures[metrics::ResponseFailure::Timeout].add();
@@ -54,9 +54,9 @@ Exchange::Step Exchange::exchange() {
     if (sent == Step::Finished || stage_ != Stage::Exchanging) {
         return sent;
     }
-    if (!response_started_ || status_ < 200) {
+    if (!response_started_) {
         const Step step = read_response_head();
-        if (step != Step::Continue || stage_ != Stage::Exchanging || status_ < 200) {
+        if (step != Step::Continue || stage_ != Stage::Exchanging || !response_started_) {
             return step;
         }
     }
@@ -84,10 +84,9 @@ Exchange::Step Exchange::pump_request() {
         case Pump::Status::SourceFailed:
             return finish(http::Reason::ClientClosed);
         case Pump::Status::SourceMalformed:
-            proxy_.cells().rejected[metrics::RequestRejection::Smuggling].add();
-            return reply(http::Reason::BadRequest);
+            return refuse(metrics::RequestRejection::Smuggling, http::Reason::BadRequest);
         case Pump::Status::TooLarge:
-            return reply(http::Reason::BodyTooLarge);
+            return refuse(metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge);
         case Pump::Status::SinkFailed:
             break;
     }
@@ -114,7 +113,7 @@ Exchange::Step Exchange::read_response_head() {
         }
         // An interim response is passed on, and the next head may be there already.
         const Step step = *end ? take_response_head(**end) : read_response_bytes(most);
-        if (step != Step::Continue || stage_ != Stage::Exchanging || status_ >= 200) {
+        if (step != Step::Continue || stage_ != Stage::Exchanging || response_started_) {
             return step;
         }
     }
@@ -167,6 +166,7 @@ Exchange::Step Exchange::take_response_head(std::size_t size) {
     const auto& limits = proxy_.settings().limits;
     const auto most = static_cast<std::size_t>(limits.header_bytes.bytes);
     response_head_size_ = size;
+    proxy_.make_body_room(response_.buffer(), size);  // before the views are taken
     const auto parsed =
         http1::parse_response_head(response_.buffer().view().substr(0, size),
                                    {most, limits.header_count, most}, response_head_);
@@ -187,7 +187,7 @@ Exchange::Step Exchange::pass_interim() {
         const http::ResponseEdits edits{
             false, false, false, pool_config().hide_backend_identity, false, {}, {}, false, {}};
         http::write_response_head(response_head_, {}, edits, response_.out().head());
-        response_started_ = true;
+        interim_passed_ = true;
         const auto result = response_.out().flush(session_->stream());
         if (result.status == net::IoResult::Status::Failed) {
             return finish(http::Reason::ClientClosed);
@@ -321,7 +321,8 @@ Exchange::Step Exchange::end_of_response() {
     return waits_for_continue || !keep_alive_ ? finish(http::Reason::None) : Step::Wait;
 }
 
-/// The response broke off: the client must not take it for whole, or is told if it has seen nothing.
+/// The response broke off: the client must not take it for whole, or is told if it has seen
+/// nothing.
 Exchange::Step Exchange::broken_response(metrics::ResponseFailure failure) {
     pool().slots[slot_]->cells().response_failures[failure].add();
     report(failure == metrics::ResponseFailure::Timeout ? AttemptFacts::Failure::Timeout

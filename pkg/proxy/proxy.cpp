@@ -8,6 +8,13 @@
 
 namespace rproxy::proxy {
 
+namespace {
+
+/// How often pools of removed backends are looked at until their last request has ended.
+constexpr std::chrono::seconds kSweepInterval{1};
+
+}  // namespace
+
 Proxy::Proxy(net::EventLoop& loop, const Options& options)
     : loop_(loop),
       options_(options),
@@ -27,9 +34,6 @@ void Proxy::turn_ended() {
         woken_[i]->drive();
     }
     woken_.clear();
-    if (sweep_) {
-        sweep_pools();
-    }
 }
 
 backends::ConnectionPool& Proxy::connection_pool(
@@ -79,21 +83,24 @@ void Proxy::retire_missing(const runtime::Plan& plan) {
     for (auto& [key, connections] : connection_pools_) {
         if (!kept.contains(connections->backend().get())) {
             connections->retire();
-            sweep_ = true;
+            loop_.arm(sweep_timer_, loop_.now() + kSweepInterval);
         }
     }
 }
 
 /// Retired pools go once the last request on the old plan has.
 void Proxy::sweep_pools() {
-    sweep_ = false;
+    bool more = false;
     for (auto it = connection_pools_.begin(); it != connection_pools_.end();) {
         if (it->second->unused()) {
             it = connection_pools_.erase(it);
         } else {
-            sweep_ = sweep_ || it->second->retired();
+            more = more || it->second->retired();
             ++it;
         }
+    }
+    if (more) {
+        loop_.arm(sweep_timer_, loop_.now() + kSweepInterval);
     }
 }
 
@@ -121,11 +128,16 @@ void Proxy::set_policy(std::uint64_t revision, std::size_t pool,
                        std::shared_ptr<const runtime::PoolPolicy> policy) {
     if (plan_ && plan_->plan->revision == revision && pool < plan_->pools.size()) {
         plan_->pools[pool].policy = std::move(policy);
-        slot_freed(plan_->pools[pool]);  // a backend may have come back
+        // A whole backend may have come back: everybody who waits may try.
+        for (Exchange* waiting = plan_->pools[pool].first_waiting; waiting != nullptr;
+             waiting = waiting->next_waiting_) {
+            wake(*waiting);
+        }
     }
 }
 
 void Proxy::close_listeners() {
+    closing_ = true;
     for (auto& [address, acceptor] : acceptors_) {
         acceptor->accept_waiting();
     }
@@ -220,12 +232,20 @@ void Proxy::give_back(std::unique_ptr<Exchange> exchange) {
     }
 }
 
+void Proxy::wake(Exchange& exchange) {
+    exchange.queue_slot_free_ = true;
+    woken_.push_back(exchange.session_);
+}
+
 void Proxy::slot_freed(WorkerPool& pool) {
-    if (pool.first_waiting != nullptr) {
-        Exchange* const exchange = pool.first_waiting;
-        exchange->queue_slot_free_ = true;
-        woken_.push_back(exchange->session_);
-    } else if (pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 &&
+    Exchange* waiting = pool.first_waiting;
+    while (waiting != nullptr && waiting->queue_slot_free_) {
+        waiting = waiting->next_waiting_;  // woken already, for another slot
+    }
+    if (waiting != nullptr) {
+        wake(*waiting);
+    } else if (pool.first_waiting == nullptr &&
+               pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 &&
                options_.wake_others) {
         options_.wake_others(pool.plan->config.name);
     }

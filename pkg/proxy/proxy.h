@@ -2,6 +2,7 @@
 
 #include "backends/connection_pool.h"
 #include "base/rng.h"
+#include "http/buffer.h"
 #include "http/reason.h"
 #include "log/access_log.h"
 #include "log/rate_limiter.h"
@@ -77,6 +78,8 @@ public:
     /// Ends everything at once.
     void close_all();
     bool draining() const { return draining_; }
+    /// No listener is left: connections end as soon as they are idle.
+    bool closing() const { return closing_; }
     /// Read by any thread: sessions and exchanges tell whether the worker is idle.
     const ProxyCells& cells() const { return cells_; }
 
@@ -90,6 +93,14 @@ public:
     const WorkerPlan::Ref& plan() const { return plan_; }
     const config::ClientTimeouts& timeouts() const { return settings_->timeouts; }
     const config::Snapshot& settings() const { return *settings_; }
+    /// Makes room for a body behind a head of `head_size` that stands at the start of `buffer`: a
+    /// large head must not leave a body to be read by the byte. Invalidates views.
+    void make_body_room(http::Buffer& buffer, std::size_t head_size) const {
+        const auto body = static_cast<std::size_t>(settings_->buffer_size.bytes);
+        if (buffer.capacity() < head_size + body / 2) {
+            buffer.reserve(head_size + body);
+        }
+    }
     /// Of an exchange's buffer in one direction: buffer_size of body, and room for the head before
     /// it, so that a body of just that size needs one read and not two.
     std::size_t buffer_capacity() const {
@@ -109,12 +120,15 @@ public:
     void wake_waiting(const std::string& pool);
 
 private:
-    static constexpr std::size_t kMostStocked = 4096;
+    /// Exchanges kept with their buffers: enough that a steady load allocates nothing, few enough
+    /// that a burst gives its memory back.
+    static constexpr std::size_t kMostStocked = 512;
 
     backends::ConnectionPool& connection_pool(const std::shared_ptr<backends::Backend>& backend);
     void reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> added);
     void retire_missing(const runtime::Plan& plan);
     void sweep_pools();
+    void wake(Exchange& exchange);
     void refuse(net::Accepted& accepted, runtime::ListenerState& listener);
     void turn_ended();
 
@@ -133,7 +147,8 @@ private:
     std::vector<std::unique_ptr<Exchange>> stock_;
     std::vector<Session*> woken_;  // to go on at the end of this turn
     bool draining_{false};
-    bool sweep_{false};
+    bool closing_{false};
+    net::MemberTimer<Proxy, &Proxy::sweep_pools> sweep_timer_{*this};
     log::RateLimiter accept_failures_{1, std::chrono::seconds{10}};
 };
 

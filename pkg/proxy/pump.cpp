@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cassert>
 #include <cstring>
 
 namespace rproxy::proxy {
@@ -127,6 +128,7 @@ Pump::Status Pump::read(End source) {
         decoded_end_ = raw_begin_ = base_;
     }
     const auto space = buffer_.space();
+    assert(!space.empty());  // a read of nothing would look like the end: Proxy::make_body_room
     const IoResult result = source.stream.read(space);
     switch (result.status) {
         case IoResult::Status::Ok:

@@ -11,16 +11,18 @@ namespace rproxy::proxy {
 class RetryBudget {
 public:
     void on_request(double share) { tokens_ = std::min(tokens_ + share, kBurst); }
-    /// Takes one if there is one.
-    bool take(MonotonicTime now) {
+    /// Whether take() would find one.
+    bool has(MonotonicTime now) {
         const std::chrono::duration<double> since = now - refilled_;
         tokens_ = std::min(tokens_ + std::max(since.count(), 0.0) * kPerSecond, kBurst);
         refilled_ = now;
-        if (tokens_ < 1) {
-            return false;
-        }
-        tokens_ -= 1;
-        return true;
+        return tokens_ >= 1;
+    }
+    /// Takes one if there is one.
+    bool take(MonotonicTime now) {
+        const bool there = has(now);
+        tokens_ -= there ? 1 : 0;
+        return there;
     }
 
 private:

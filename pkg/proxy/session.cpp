@@ -52,10 +52,11 @@ void Session::on_event(std::uint32_t events) {
     }
     if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
         peer_closed = true;
-        reset = true;
         readable = true;
         writable = true;
     }
+    // Both directions shut (EPOLLHUP alone) leaves what was sent before to be read.
+    reset = reset || (events & EPOLLERR) != 0;
     if (lingering_) {
         drain_input();
     } else {
@@ -96,7 +97,7 @@ void Session::drive() {
             if (!exchange_->has_input()) {
                 proxy_.give_back(std::move(exchange_));
             }
-            if (proxy_.draining() && !exchange_) {
+            if (proxy_.closing() && !exchange_) {
                 close();
             } else if (next == Exchange::Next::Idle || !exchange_) {
                 wait_idle();

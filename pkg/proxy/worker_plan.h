@@ -44,9 +44,7 @@ public:
             }
         }
         Ref(Ref&& other) noexcept : plan_(std::exchange(other.plan_, nullptr)) {}
-        Ref& operator=(const Ref& other) {
-            return *this = Ref(other);
-        }
+        Ref& operator=(const Ref& other) { return *this = Ref(other); }
         Ref& operator=(Ref&& other) noexcept {
             Ref taken(std::move(other));
             std::swap(plan_, taken.plan_);

@@ -147,8 +147,7 @@ TEST_F(Balancing, SelectionByIntervalIsOneForAllUntilItEnds) {
     auto proxy = ProxyUnderTest::with_yaml(three() + "selection: {by: interval, interval: 1h}\n" +
                                            kNoChecks);
     EXPECT_EQ(share(proxy, 12).size(), 1U);
-    proxy.reload(three() + "selection: {by: interval, interval: 100ms}\nslow_start: 1s\n" +
-                 kNoChecks);
+    proxy.reload(three() + "selection: {by: interval, interval: 100ms}\n" + kNoChecks);
     std::set<std::string> seen;
     EXPECT_TRUE(wait_until([&] {
         seen.insert(proxy.get().body);

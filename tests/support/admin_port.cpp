@@ -34,12 +34,12 @@ RawClient::Response AdminPort::exchange(const std::string& request) const {
 }
 
 RawClient::Response AdminPort::get(const std::string& path) const {
-    return exchange("GET " + path + " HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
+    return exchange("GET " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
 }
 
 RawClient::Response AdminPort::post(const std::string& path, const std::string& body) const {
     return exchange("POST " + path +
-                    " HTTP/1.1\r\nHost: admin\r\nConnection: close\r\nContent-Length: " +
+                    " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: " +
                     std::to_string(body.size()) + "\r\n\r\n" + body);
 }
 

@@ -100,6 +100,7 @@ Exchange::Step Exchange::read_response_head() {
     const auto& limits = proxy_.settings().limits;
     const auto most = static_cast<std::size_t>(limits.header_bytes.bytes);
     const http1::HeadLimits head_limits{most, limits.header_count, most};
+    const auto attempt = attempts_;
     while (true) {
         const auto end =
             http1::find_head_end(response_.buffer().view(), head_limits, response_scan_);
@@ -113,7 +114,9 @@ Exchange::Step Exchange::read_response_head() {
         }
         // An interim response is passed on, and the next head may be there already.
         const Step step = *end ? take_response_head(**end) : read_response_bytes(most);
-        if (step != Step::Continue || stage_ != Stage::Exchanging || response_started_) {
+        const bool next_attempt = attempts_ != attempt;  // begins with its request, not here
+        if (step != Step::Continue || next_attempt || stage_ != Stage::Exchanging ||
+            response_started_) {
             return step;
         }
     }

@@ -1,0 +1,27 @@
+#!/bin/bash
+# The chart's Deployment as kubelet would run it, under load, without a cluster; then the image:
+# read-only, unprivileged, with 64 MB and half a CPU.
+#
+#   hack/test-e2e.sh [unittest arguments of the pod test, e.g. -k rolling]
+#
+# RPROXY=build/release/bin/rproxy   the program for the pod test; built if it is missing
+# RPROXY_TEST_IMAGE=0               leave the image out: its first build takes minutes
+#
+# For Debian 12, as root or as somebody with sudo: it needs namespaces, mounts and a Docker engine.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+hack/install-deps.sh --test
+rproxy=${RPROXY:-build/release/bin/rproxy}
+if [[ ! -x $rproxy ]]; then
+    hack/build.sh release rproxy
+fi
+as_root=()
+if ((EUID != 0)); then as_root=(sudo "--preserve-env=HOME,TMPDIR,RPROXY_IMAGE_STATE,BASE_IMAGE"); fi
+
+"${as_root[@]}" env RPROXY="$(realpath -- "$rproxy")" tests/e2e/pod/run.sh "$@"
+if [[ ${RPROXY_TEST_IMAGE:-1} == 0 ]]; then
+    echo "test-e2e: the image is left out (RPROXY_TEST_IMAGE=0)"
+else
+    "${as_root[@]}" hack/image.sh test
+fi

@@ -117,7 +117,8 @@ def check(root, rproxy):
 
 def main():
     problems = list(check(Path(sys.argv[1]).resolve(), sys.argv[2] if len(sys.argv) > 2 else None))
-    print("\n".join(problems))
+    if problems:
+        print("\n".join(problems))
     return 1 if problems else 0
 
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
 
 namespace rproxy {
 
@@ -47,7 +48,7 @@ std::optional<Duration> parse_duration(std::string_view text) {
         double number = 0;
         const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number,
                                                   std::chars_format::fixed);
-        if (error != std::errc{}) {
+        if (error != std::errc{} || *std::prev(end) == '.') {
             return std::nullopt;
         }
         text.remove_prefix(static_cast<std::size_t>(end - text.data()));

@@ -10,6 +10,9 @@ std::optional<Share> Share::parse(std::string_view text) {
         return std::nullopt;
     }
     text.remove_suffix(1);
+    if (text.back() == '.') {
+        return std::nullopt;
+    }
     double value = 0;
     const char* const last = text.data() + text.size();
     const auto [end, error] = std::from_chars(text.data(), last, value, std::chars_format::fixed);

@@ -78,7 +78,7 @@ TEST(Duration, ReadsUnitsAndMixedForms) {
 TEST(Duration, RefusesWhatIsNoDuration) {
     for (const std::string_view text :
          {"", "5", "s", "-5s", "+5s", "5 s", " 5s", "5s ", "5S", "5sec", "30s1m", "1s1s", "1e3s",
-          "1us", ".5s", "99999999d", "infs", "nans"}) {
+          "1us", ".5s", "1.s", "99999999d", "infs", "nans"}) {
         EXPECT_FALSE(parse_duration(text)) << "'" << text << "'";
     }
 }
@@ -107,7 +107,7 @@ TEST(Share, ReadsPercentages) {
 
 TEST(Share, RefusesWhatIsNoShare) {
     for (const std::string_view text : {"", "%", "20", "0.2", "-1%", "+1%", "100.1%", "101%",
-                                        "20 %", " 20%", "20%%", "1e1%", "nan%", "inf%"}) {
+                                        "20 %", " 20%", "20.%", "20%%", "1e1%", "nan%", "inf%"}) {
         EXPECT_FALSE(Share::parse(text)) << "'" << text << "'";
     }
 }

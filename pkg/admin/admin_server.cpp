@@ -104,7 +104,7 @@ void AdminServer::Server::add_probes() {
         }
         const std::lock_guard lock(scrape_mutex);
         response.set_content(collector.render(std::move(*status)),
-                             std::string(metrics::kTextContentType).c_str());
+                             std::string(metrics::kTextContentType));
     });
     http.Get("/livez", [this](const httplib::Request&, httplib::Response& response) {
         const auto now = std::chrono::steady_clock::now();
@@ -403,12 +403,12 @@ std::expected<void, std::string> AdminServer::start() {
     if (address.is_unix()) {
         ::unlink(address.path.c_str());
         server.http.set_address_family(AF_UNIX);
-        bound = server.http.bind_to_port(address.path.c_str(), 80);
+        bound = server.http.bind_to_port(address.path, 80);
     } else if (address.port == 0) {
-        server.bound_port = server.http.bind_to_any_port(address.host.c_str());
+        server.bound_port = server.http.bind_to_any_port(address.host);
         bound = server.bound_port > 0;
     } else {
-        bound = server.http.bind_to_port(address.host.c_str(), address.port);
+        bound = server.http.bind_to_port(address.host, address.port);
         server.bound_port = address.port;
     }
     if (!bound) {

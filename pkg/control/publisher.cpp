@@ -160,6 +160,7 @@ runtime::PoolPlan Publisher::compile_pool(const config::Pool& pool) {
     }
     if (pool.sticky) {
         std::vector<std::string> values;
+        values.reserve(plan.backends.size());
         for (const auto& backend : plan.backends) {
             values.push_back(sticky_value(backend.backend->key(), pool.sticky->cookie));
         }

@@ -12,10 +12,12 @@ namespace rproxy::proxy {
 class Proxy;
 
 /// One worker's listening socket. Worker thread only.
-class Acceptor final : public net::EventHandler, public net::Disposable {
+class Acceptor final : public net::EventHandler {
 public:
     Acceptor(Proxy& proxy, net::Fd fd, const runtime::ListenerPlan& plan);
-    ~Acceptor() override;
+    ~Acceptor();
+    Acceptor(const Acceptor&) = delete;
+    Acceptor& operator=(const Acceptor&) = delete;
 
     /// Takes every waiting client. With SO_REUSEPORT each worker has a queue of its own, so what
     /// waits in this one would be reset by closing it.

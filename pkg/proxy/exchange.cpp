@@ -94,27 +94,15 @@ Exchange::Step Exchange::read_proxy_header() {
             session_->count_bad_proxy_header();
             return finish(http::Reason::ClientClosed);
         }
-        if (!session_->readable) {
-            return Step::Wait;
+        // A balancer's TCP check comes and goes without a word; half a header is an error.
+        const bool partial = !buffer.empty();
+        const Step step = read_head_bytes(http1::kLargestProxyHeader);
+        if (step == Step::Finished && partial) {
+            session_->count_bad_proxy_header();
         }
-        if (buffer.space().empty()) {
-            buffer.reserve(std::min(buffer.capacity() * 2, http1::kLargestProxyHeader));
+        if (step != Step::Continue) {
+            return step;
         }
-        const auto space = buffer.space();
-        const auto result = session_->stream().read(space);
-        if (result.status == net::IoResult::Status::WouldBlock) {
-            session_->readable = false;
-            return Step::Wait;
-        }
-        if (result.status != net::IoResult::Status::Ok) {
-            // A balancer's TCP check comes and goes without a word; half a header is an error.
-            if (!buffer.empty()) {
-                session_->count_bad_proxy_header();
-            }
-            return finish(http::Reason::ClientClosed);
-        }
-        session_->readable = result.bytes == space.size() || session_->peer_closed;
-        buffer.commit(result.bytes);
     }
 }
 
@@ -147,20 +135,21 @@ Exchange::Step Exchange::read_head() {
             return buffer.empty() ? finish(http::Reason::ClientClosed)
                                   : reply(http::Reason::ClientTimeout);
         }
-        const Step step = read_head_bytes();
+        const Step step = read_head_bytes(request_limits().header_bytes + 1);
         if (step != Step::Continue) {
             return step;
         }
     }
 }
 
-Exchange::Step Exchange::read_head_bytes() {
+/// Into a buffer that may grow to `most` bytes. Continue: there is more to look at.
+Exchange::Step Exchange::read_head_bytes(std::size_t most) {
     auto& buffer = request_.buffer();
     if (!session_->readable) {
         return Step::Wait;
     }
     if (buffer.space().empty()) {
-        buffer.reserve(std::min(buffer.capacity() * 2, request_limits().header_bytes + 1));
+        buffer.reserve(std::min(buffer.capacity() * 2, most));
     }
     const auto space = buffer.space();
     const auto result = session_->stream().read(space);

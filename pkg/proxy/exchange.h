@@ -100,7 +100,7 @@ private:
     // exchange.cpp: the request's head and its end
     Step read_proxy_header();
     Step read_head();
-    Step read_head_bytes();
+    Step read_head_bytes(std::size_t most);
     http1::HeadLimits request_limits() const;
     Step parse_head(std::size_t size);
     Step route();

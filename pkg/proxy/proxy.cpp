@@ -30,7 +30,7 @@ Proxy::~Proxy() = default;
 
 void Proxy::turn_ended() {
     // Going on may wake others; those go on in this turn too.
-    for (std::size_t i = 0; i < woken_.size(); ++i) {
+    for (std::size_t i = 0; i < woken_.size(); ++i) {  // NOLINT(modernize-loop-convert): it grows
         woken_[i]->drive();
     }
     woken_.clear();

@@ -88,8 +88,8 @@ public:
     net::EventLoop& loop() { return loop_; }
     Rng& rng() { return rng_; }
     std::size_t worker() const { return options_.worker; }
-    backends::TrafficObserver* observer() { return options_.observer; }
-    log::AccessLogBuffer* access_log() { return options_.access_log; }
+    backends::TrafficObserver* observer() const { return options_.observer; }
+    log::AccessLogBuffer* access_log() const { return options_.access_log; }
     const WorkerPlan::Ref& plan() const { return plan_; }
     const config::ClientTimeouts& timeouts() const { return settings_->timeouts; }
     const config::Snapshot& settings() const { return *settings_; }

@@ -89,30 +89,40 @@ void Session::drive() {
             }
             exchange_ = proxy_.take_exchange(*this);
         }
-        const Exchange::Next next = exchange_->advance();
-        if (next == Exchange::Next::Wait) {
+        if (!goes_on(exchange_->advance())) {
             break;
         }
-        if (next == Exchange::Next::Idle || next == Exchange::Next::NextRequest) {
-            if (!exchange_->has_input()) {
-                proxy_.give_back(std::move(exchange_));
-            }
-            if (proxy_.closing() && !exchange_) {
-                close();
-            } else if (next == Exchange::Next::Idle || !exchange_) {
-                wait_idle();
-            }
-            continue;
-        }
-        proxy_.give_back(std::move(exchange_));
-        if (next == Exchange::Next::Linger) {
-            linger();
-        } else {
-            close();
-        }
-        break;
     }
     driving_ = false;
+}
+
+/// What follows a step of the exchange; false: wait for an event, or for the end.
+bool Session::goes_on(Exchange::Next next) {
+    switch (next) {
+        case Exchange::Next::Wait:
+            return false;
+        case Exchange::Next::Idle:
+        case Exchange::Next::NextRequest:
+            if (exchange_->has_input()) {
+                return true;
+            }
+            proxy_.give_back(std::move(exchange_));
+            if (proxy_.closing()) {
+                close();
+            } else {
+                wait_idle();
+            }
+            return true;
+        case Exchange::Next::Linger:
+            proxy_.give_back(std::move(exchange_));
+            linger();
+            return false;
+        case Exchange::Next::Close:
+            break;
+    }
+    proxy_.give_back(std::move(exchange_));
+    close();
+    return false;
 }
 
 void Session::wait_idle() {

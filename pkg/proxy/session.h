@@ -4,6 +4,7 @@
 #include "net/event_loop.h"
 #include "net/socket.h"
 #include "net/stream.h"
+#include "proxy/exchange.h"
 #include "runtime/plan.h"
 
 #include <cstdint>
@@ -12,7 +13,6 @@
 
 namespace rproxy::proxy {
 
-class Exchange;
 class Proxy;
 
 /// What a client connection has of the listener it came by.
@@ -74,6 +74,7 @@ private:
     friend class Proxy;
     void on_event(std::uint32_t events) override;
     void on_timer();
+    bool goes_on(Exchange::Next next);
     void wait_idle();
     void linger();
     void drain_input();

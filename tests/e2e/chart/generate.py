@@ -95,15 +95,11 @@ def schema_of(values, documented, path=()):
     return {"type": "object", "additionalProperties": path == ("global",), "properties": properties}
 
 
-LOOK_AHEAD = "(?=[0-9])"
-
-
 def embedded(schema, prefix):
     """`schema` as it must be inside another one that Helm reads.
 
-    Its references point below `prefix`. Helm's regular expressions are RE2, without look-ahead: the
-    one that asks for "not empty" becomes minLength. And Helm reads an unquoted key `on` as the
-    boolean true, which the chart's template turns back.
+    Its references point below `prefix`. And Helm reads an unquoted key `on` as the boolean true,
+    which the chart's template turns back.
     """
     if isinstance(schema, list):
         return [embedded(item, prefix) for item in schema]
@@ -113,9 +109,6 @@ def embedded(schema, prefix):
     for key, value in schema.items():
         if key == "$ref" and str(value).startswith("#"):
             result[key] = prefix + value[1:]
-        elif key == "pattern" and LOOK_AHEAD in value:
-            result[key] = value.replace(LOOK_AHEAD, "")
-            result["minLength"] = 1
         else:
             result[key] = embedded(value, prefix)
     properties = result.get("properties")

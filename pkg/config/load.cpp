@@ -97,7 +97,32 @@ std::vector<Issue> in_order(std::vector<Issue> issues) {
     return issues;
 }
 
+/// Reads the key `name` into `snapshot` if it is there and nothing is wrong with it.
+void read_if_valid(const Node& root, std::string_view name, Snapshot& snapshot) {
+    std::vector<Issue> issues;
+    Reader reader(issues);
+    Snapshot read;
+    if (const Entry* const entry = root.find_entry(name)) {
+        read_entry(reader, *entry, read, snapshot_section());
+        if (issues.empty()) {
+            snapshot.listeners = name == "listeners" ? read.listeners : snapshot.listeners;
+            snapshot.admin_address = name == "admin" ? read.admin_address : snapshot.admin_address;
+        }
+    }
+}
+
 }  // namespace
+
+Snapshot salvage(std::string_view text) {
+    std::vector<Issue> ignored;
+    const Node root = parse_document(text, ignored);
+    Snapshot snapshot;
+    if (root.is_map()) {
+        read_if_valid(root, "listeners", snapshot);
+        read_if_valid(root, "admin", snapshot);
+    }
+    return snapshot;
+}
 
 std::expected<Snapshot, std::vector<Issue>> load(std::string_view text) {
     std::vector<Issue> issues;

@@ -19,4 +19,8 @@ constexpr std::size_t kMostIssues = 1000;
 /// following `when_all_down` never comes back. Never throws for any text.
 std::expected<Snapshot, std::vector<Issue>> load(std::string_view text);
 
+/// What of an invalid file still tells where to listen, so that whoever connects is told what is
+/// wrong: `listeners` and `admin`, each if it is valid by itself; all else has its defaults.
+Snapshot salvage(std::string_view text);
+
 }  // namespace rproxy::config

@@ -227,10 +227,16 @@ void Controller::use_last_known_good(const std::string& why) {
     }
 }
 
-/// Listens where the defaults say and answers 503 `no_config`, so that whoever looks is told what
-/// is wrong instead of finding a closed port and a crash loop.
+/// Listens where the file (as far as it can be read) or the defaults say and answers 503
+/// `no_config`, so that whoever looks is told what is wrong instead of finding a closed port and a
+/// crash loop.
 void Controller::listen_without_configuration() {
-    const auto published = publisher_.publish(std::make_shared<config::Snapshot>(), 0);
+    auto snapshot = config::salvage(last_reload_ ? last_reload_->text : std::string());
+    // Where TLS is asked for, plain text is no answer.
+    std::erase_if(snapshot.listeners,
+                  [](const auto& listener) { return listener.tls.has_value(); });
+    const auto published =
+        publisher_.publish(std::make_shared<const config::Snapshot>(std::move(snapshot)), 0);
     listening_ = published.has_value();
     if (published) {
         log::error("no configuration", "answering", "503 no_config", "waiting_for",

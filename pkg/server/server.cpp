@@ -42,9 +42,8 @@ Endpoint admin_address(const Options& options) {
         return *options.admin;
     }
     if (const auto file = control::read_file(options.config_path, mib(16))) {
-        const auto snapshot = config::load(file->text);
-        if (snapshot && snapshot->admin_address) {
-            return *snapshot->admin_address;
+        if (const auto address = config::salvage(file->text).admin_address) {
+            return *address;
         }
     }
     return Endpoint{"0.0.0.0", 9090, {}};

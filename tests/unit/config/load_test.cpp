@@ -172,5 +172,20 @@ TEST(Load, ListensOnPortZeroForTests) {
     EXPECT_EQ(snapshot.admin_address->to_string(), "127.0.0.1:0");
 }
 
+TEST(Salvage, KeepsWhereToListenOfAnInvalidFile) {
+    const Snapshot snapshot = salvage(
+        "listeners: [{address: 127.0.0.1:8000}]\nadmin: {address: 127.0.0.1:9000}\nmetod: x");
+    EXPECT_EQ(snapshot.listeners.front().address.to_string(), "127.0.0.1:8000");
+    ASSERT_TRUE(snapshot.admin_address);
+    EXPECT_EQ(snapshot.admin_address->to_string(), "127.0.0.1:9000");
+}
+
+TEST(Salvage, TakesTheDefaultForWhatIsItselfWrong) {
+    const Snapshot snapshot = salvage("listeners: [{adress: 127.0.0.1:8000}]\nbackends: []");
+    EXPECT_EQ(snapshot.listeners, Snapshot{}.listeners);
+    EXPECT_EQ(salvage("{ not yaml").listeners, Snapshot{}.listeners);
+    EXPECT_EQ(salvage("").listeners, Snapshot{}.listeners);
+}
+
 }  // namespace
 }  // namespace rproxy::config::testing

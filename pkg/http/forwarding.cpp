@@ -4,6 +4,7 @@
 #include "http/syntax.h"
 
 #include <algorithm>
+#include <array>
 
 namespace rproxy::http {
 
@@ -61,6 +62,18 @@ bool is_rewritten_in_requests(FieldId id) {
         default:
             return false;
     }
+}
+
+/// Whether `name` means one of the fields above to a backend that turns `-` into `_` (CGI, WSGI and
+/// their kin): `X_Forwarded_For` would speak for the proxy.
+bool poses_as_ours(std::string_view name) {
+    std::array<char, std::string_view("X-Forwarded-Proto").size()> dashed{};
+    if (name.size() > dashed.size() || ascii_lower(name.front()) != 'x' ||
+        name.find('_') == std::string_view::npos) {
+        return false;
+    }
+    std::ranges::replace_copy(name, dashed.begin(), '_', '-');
+    return is_rewritten_in_requests(classify({dashed.data(), name.size()}));
 }
 
 /// Framing and routing are decided before Connection is looked at; naming these there must not make
@@ -212,7 +225,8 @@ void write_request_head(const RequestHead& head, const Target& target, const Bod
         }
         const bool settings = field.name.size() == kHttp2Settings.size() &&
                               equals_ignoring_case(field.name, kHttp2Settings);
-        if (settings || (options.names(field.name) && !is_protected(field.id))) {
+        if (settings || poses_as_ours(field.name) ||
+            (options.names(field.name) && !is_protected(field.id))) {
             continue;
         }
         append_field(out, field.name, field.value);

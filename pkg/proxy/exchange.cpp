@@ -236,9 +236,11 @@ Exchange::Step Exchange::route() {
         return refuse(metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge);
     }
     const auto& routes = plan_->plan->routes;
-    const auto pool = http::needs_normalizing(target_.path)
-                          ? routes.find(target_.host, http::normalized_path(target_.path))
-                          : routes.find(target_.host, target_.path);
+    // OPTIONS * asks about the server as a whole: whoever serves its root.
+    const std::string_view path = target_.path == "*" ? "/" : target_.path;
+    const auto pool = http::needs_normalizing(path)
+                          ? routes.find(target_.host, http::normalized_path(path))
+                          : routes.find(target_.host, path);
     if (!pool) {
         return reply(http::Reason::NoRoute);
     }

@@ -36,7 +36,7 @@ std::optional<double> rejected(const ProxyUnderTest& proxy) {
 }
 
 TEST(ProxyProtocol, NamesTheClientOfEveryRequestOnTheConnection) {
-    FakeBackend backend;
+    const FakeBackend backend;
     const auto proxy = ProxyUnderTest::with_yaml(yaml(backend, "127.0.0.0/8"));
     const std::pair<std::string, std::string> cases[] = {{kLine, "192.0.2.7"},
                                                          {kBinary, "192.0.2.8"},
@@ -58,7 +58,7 @@ TEST(ProxyProtocol, NamesTheClientOfEveryRequestOnTheConnection) {
 }
 
 TEST(ProxyProtocol, TakesTheHeaderInPieces) {
-    FakeBackend backend;
+    const FakeBackend backend;
     const auto proxy = ProxyUnderTest::with_yaml(yaml(backend, "127.0.0.1"));
     const std::string whole = kBinary + get("/");
     auto client = proxy.connect();
@@ -72,7 +72,7 @@ TEST(ProxyProtocol, TakesTheHeaderInPieces) {
 }
 
 TEST(ProxyProtocol, TakesAHeaderLargerThanTheBuffer) {
-    FakeBackend backend;
+    const FakeBackend backend;
     const auto proxy = ProxyUnderTest::with_yaml(yaml(backend, "127.0.0.1", "buffer_size: 4KiB\n"));
     const std::string header = kSignature + "\x21\x11\xff\xff\xc0\x00\x02\x08\x0a\x00\x00\x01"s +
                                "\xdc\x04\x01\xbb"s + std::string(65535 - 12, '\x04');
@@ -84,7 +84,7 @@ TEST(ProxyProtocol, TakesAHeaderLargerThanTheBuffer) {
 }
 
 TEST(ProxyProtocol, DoesNotBelieveTheClientBehindIt) {
-    FakeBackend backend;
+    const FakeBackend backend;
     const auto proxy = ProxyUnderTest::with_yaml(yaml(backend, "127.0.0.1"));
     auto client = proxy.connect();
     client.send(kLine + get("/", "X-Forwarded-For: 203.0.113.1\r\n"));
@@ -93,7 +93,7 @@ TEST(ProxyProtocol, DoesNotBelieveTheClientBehindIt) {
 }
 
 TEST(ProxyProtocol, ClosesWhatComesWithoutItOrWithABadOne) {
-    FakeBackend backend;
+    const FakeBackend backend;
     const auto proxy = ProxyUnderTest::with_yaml(yaml(backend, "127.0.0.1"));
     double count = 0;
     for (const std::string& bytes :
@@ -108,7 +108,7 @@ TEST(ProxyProtocol, ClosesWhatComesWithoutItOrWithABadOne) {
 }
 
 TEST(ProxyProtocol, ClosesWhoseHeaderIsLate) {
-    FakeBackend backend;
+    const FakeBackend backend;
     const auto proxy =
         ProxyUnderTest::with_yaml(yaml(backend, "127.0.0.1", "timeouts: {client_header: 100ms}\n"));
     auto silent = proxy.connect();
@@ -120,7 +120,7 @@ TEST(ProxyProtocol, ClosesWhoseHeaderIsLate) {
 }
 
 TEST(ProxyProtocol, LeavesABalancersTcpCheckAlone) {
-    FakeBackend backend;
+    const FakeBackend backend;
     const auto proxy = ProxyUnderTest::with_yaml(yaml(backend, "127.0.0.1"));
     proxy.connect().close();
     auto half = proxy.connect();
@@ -132,7 +132,7 @@ TEST(ProxyProtocol, LeavesABalancersTcpCheckAlone) {
 }
 
 TEST(ProxyProtocol, ServesAnUntrustedPeerAsAClientAndRefusesItsHeader) {
-    FakeBackend backend;
+    const FakeBackend backend;
     const auto proxy = ProxyUnderTest::with_yaml(yaml(backend, "10.0.0.0/8"));
     EXPECT_EQ(proxy.get().body, "ok");
     EXPECT_EQ(backend.requests().at(0).header("X-Forwarded-For"), "127.0.0.1");
@@ -149,7 +149,7 @@ TEST(ProxyProtocol, ServesAnUntrustedPeerAsAClientAndRefusesItsHeader) {
 }
 
 TEST(ProxyProtocol, IsTurnedOnAndOffByAReload) {
-    FakeBackend backend;
+    const FakeBackend backend;
     auto proxy = ProxyUnderTest::with_yaml(
         "listeners: [{name: http, address: \"127.0.0.1:0\"}]\ntrusted_proxies: [127.0.0.1]\n" +
         to(backend));

@@ -36,7 +36,7 @@ for target in "${targets[@]}"; do
     dictionary=()
     if [[ -f tests/fuzz/$target.dict ]]; then dictionary=("-dict=tests/fuzz/$target.dict"); fi
     printf '%s: %s seconds\n' "$target" "$seconds"
-    if ! "$dir/bin/${target}_fuzz" -max_total_time="$seconds" -max_len=4096 -timeout=5 \
+    if ! "$dir/bin/${target}_fuzz" -max_total_time="$seconds" -timeout=5 \
         -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="$finds" "${dictionary[@]}" \
         "$found" "tests/fuzz/corpus/$target" > "$dir/$target.log" 2>&1; then
         tail -n 60 "$dir/$target.log"

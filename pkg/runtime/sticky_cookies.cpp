@@ -20,7 +20,8 @@ StickyCookies::StickyCookies(std::string name, Duration ttl, std::vector<std::st
     entries_.reserve(values.size());
     set_cookies_.reserve(values.size());
     for (std::string& value : values) {
-        set_cookies_.push_back(name_ + "=" + value + attributes);
+        set_cookies_.push_back(name_ + "=");
+        set_cookies_.back().append(value).append(attributes);
         entries_.push_back({std::move(value), static_cast<std::uint32_t>(entries_.size())});
     }
     std::ranges::sort(entries_, {}, &Entry::value);

@@ -86,7 +86,6 @@ Exchange::Step Exchange::read_proxy_header() {
             session_->take_proxy_header(source ? std::optional(net::Peer{source->ip, source->port})
                                                : std::nullopt);
             buffer.consume((*header)->size);
-            began_ = buffer.empty() ? MonotonicTime{} : proxy_.loop().now();
             stage_ = Stage::ReadingHead;
             return Step::Continue;
         }

@@ -1,10 +1,11 @@
 #include "integration/setup.h"
 
 #include <gtest/gtest.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 
-#include <atomic>
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <string>
 #include <thread>
 #include <tuple>

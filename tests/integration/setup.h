@@ -5,10 +5,10 @@
 #include "support/wait_until.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -53,7 +53,7 @@ inline std::string pattern(std::size_t size) {
 }
 
 /// In pieces of uneven sizes.
-std::vector<std::string> inline pieces_of(const std::string& body) {
+inline std::vector<std::string> pieces_of(const std::string& body) {
     std::vector<std::string> pieces;
     for (std::size_t at = 0, size = 1; at < body.size(); at += pieces.back().size()) {
         pieces.push_back(body.substr(at, size));
@@ -65,9 +65,11 @@ std::vector<std::string> inline pieces_of(const std::string& body) {
 inline std::string chunked_text(const std::string& body, const std::string& trailers = {}) {
     std::string text;
     for (const auto& piece : pieces_of(body)) {
-        char digits[20];
-        std::snprintf(digits, sizeof digits, "%zx\r\n", piece.size());
-        text += digits + piece + "\r\n";
+        std::array<char, 16> digits{};
+        const auto end =
+            std::to_chars(digits.data(), digits.data() + digits.size(), piece.size(), 16).ptr;
+        text.append(digits.data(), end);
+        text += "\r\n" + piece + "\r\n";
     }
     return text + "0\r\n" + trailers + "\r\n";
 }

@@ -1,6 +1,7 @@
 #include "admin/api_json.h"
 
 #include "balancing/method.h"
+#include "runtime/plan.h"
 
 #include <nlohmann/json.hpp>
 

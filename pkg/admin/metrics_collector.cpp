@@ -1,5 +1,7 @@
 #include "admin/metrics_collector.h"
 
+#include "backends/backend.h"
+#include "backends/pool_state.h"
 #include "http/reason.h"
 #include "metrics/exposition.h"
 #include "metrics/process.h"

@@ -1,5 +1,6 @@
 #include "control/publisher.h"
 
+#include "balancing/policy.h"
 #include "base/hash.h"
 #include "control/sticky_value.h"
 #include "log/log.h"

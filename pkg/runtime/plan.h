@@ -4,6 +4,8 @@
 #include "backends/pool_state.h"
 #include "balancing/policy.h"
 #include "config/snapshot.h"
+#include "metrics/cell.h"
+#include "metrics/labels.h"
 #include "routing/route_table.h"
 #include "runtime/sticky_cookies.h"
 

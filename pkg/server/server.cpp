@@ -9,6 +9,8 @@
 #include "log/log.h"
 #include "net/event_loop.h"
 #include "net/fd.h"
+#include "proxy/proxy.h"
+#include "runtime/worker.h"
 
 #include <sys/epoll.h>
 #include <sys/signalfd.h>

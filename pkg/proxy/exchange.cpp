@@ -114,9 +114,11 @@ http1::HeadLimits Exchange::request_limits() const {
 Exchange::Step Exchange::read_head() {
     auto& buffer = request_.buffer();
     while (true) {
-        if (scan_.next == 0) {
-            buffer.consume(http1::leading_empty_lines(buffer.view()));
+        if (const auto empty = http1::leading_empty_lines(buffer.view());
+            scan_.line_start == 0 && empty != 0) {
+            buffer.consume(empty);
             buffer.compact();
+            scan_ = {};
         }
         if (!buffer.empty() && began_ == MonotonicTime{}) {
             // The first byte, be it read now or together with the request before.

@@ -43,6 +43,19 @@ TEST(Traffic, AnswersPipelinedRequestsInOrder) {
     EXPECT_EQ(backend.requests().at(1).body, "body of two");
 }
 
+TEST(Traffic, TakesARequestByteByByteBehindAnEmptyLine) {
+    FakeBackend backend;
+    const auto proxy = ProxyUnderTest::with_yaml(to(backend));
+    auto client = proxy.connect();
+    for (const char byte : "\r\n" + post("/", "body")) {
+        client.send(std::string(1, byte));
+    }
+    const auto response = client.response();
+    ASSERT_TRUE(response);
+    EXPECT_EQ(response->status, 200);
+    EXPECT_EQ(backend.requests().at(0).body, "body");
+}
+
 TEST(Traffic, SendsNoBodyWhereThereIsNone) {
     FakeBackend backend;
     backend.on("/head", respond(200, {{"Content-Length", "1000"}}));

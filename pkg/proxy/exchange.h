@@ -215,7 +215,7 @@ private:
     http1::HeadScan response_scan_;
     std::size_t response_head_size_{0};
     http::ResponseHead response_head_;
-    Pump response_;
+    Pump response_{false};
     std::uint16_t status_{0};
     bool response_started_{false};  // the client has seen (or is about to see) a byte of it
     bool interim_passed_{false};    // a 1xx went to the client; the answer itself has not begun

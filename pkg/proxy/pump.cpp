@@ -121,8 +121,9 @@ Pump::Status Pump::read(End source) {
     if (!source.ready) {
         return Status::WaitSource;
     }
-    if (buffer_.space().empty()) {
-        // All of it is written: the room is used again, and what was in it cannot be replayed.
+    if (!keeps_body_ || !replayable_ || buffer_.space().empty()) {
+        // All of it is written: the room is used again, in pieces as large as it is, and what was
+        // in it cannot be replayed.
         replayable_ = replayable_ && decoded_end_ == base_;
         buffer_.truncate(base_);
         decoded_end_ = raw_begin_ = base_;

@@ -60,6 +60,9 @@ public:
         const bool& peer_closed;
     };
 
+    /// `keeps_body`: as much of the body as the buffer holds is kept for replay().
+    explicit Pump(bool keeps_body = true) : keeps_body_(keeps_body) {}
+
     /// A body with this framing follows the `head_size` bytes at the start of `buffer()`.
     void start(const http::BodyFraming& framing, std::size_t head_size, bool chunked_out);
     /// Moves what can be moved without waiting.
@@ -93,6 +96,7 @@ private:
     Status decode();
     void frame(std::string_view body);
 
+    const bool keeps_body_;
     http::Buffer buffer_;  // head, decoded body so far, raw bytes
     Outgoing out_;
     http1::BodyReader body_;

@@ -70,6 +70,9 @@ public:
     }
 
     void append(std::string_view text) {
+        if (text.empty()) {
+            return;  // perhaps into no memory at all, which memcpy must not see
+        }
         make_room(text.size());
         std::memcpy(memory_.get() + end_, text.data(), text.size());
         end_ += text.size();

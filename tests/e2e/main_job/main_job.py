@@ -8,40 +8,18 @@ SIGTERM. No request may fail and no client connection may be closed until the ve
 import argparse
 import http.client
 import os
-import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import Proxy, check, free_port, wait_for  # noqa: E402
 
 CLIENTS = 8
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(what, condition, seconds=20.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return
-        time.sleep(0.02)
-    raise SystemExit(f"FAILED: {what} did not happen within {seconds} s")
-
-
-def check(what, ok, detail=""):
-    print(f"{'ok  ' if ok else 'FAIL'}  {what}{': ' + detail if detail else ''}", flush=True)
-    if not ok:
-        raise SystemExit(1)
 
 
 class ConfigMap:
@@ -155,37 +133,6 @@ class Load:
             thread.join()
 
 
-class Proxy:
-    def __init__(self, program, config, admin_port):
-        self.admin = f"http://127.0.0.1:{admin_port}"
-        self.process = subprocess.Popen(
-            [program, "serve", "--config", config, "--admin", f"127.0.0.1:{admin_port}", "--workers", "2"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.log = []
-        self.reader = threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True)
-        self.reader.start()
-        wait_for("rproxy is ready", lambda: self.get("/readyz")[0] == 200)
-
-    def get(self, path):
-        try:
-            with urllib.request.urlopen(self.admin + path, timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError as error:
-            return 0, str(error)
-
-    def metric(self, name, **labels):
-        """The sample's value, or None if it is absent."""
-        for line in self.get("/metrics")[1].splitlines():
-            match = re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line)
-            if match and match[1] == name:
-                found = dict(re.findall(r'(\w+)="([^"]*)"', match[2] or ""))
-                if all(found.get(key) == value for key, value in labels.items()):
-                    return float(match[3])
-        return None
-
-
 def config(port, backends, method="round_robin"):
     rows = "\n".join(f"      - {{name: {b.name}, address: '127.0.0.1:{b.port}'}}" for b in backends)
     return f"""
@@ -267,8 +214,7 @@ def run(arguments, root):
 
         load.stop()
         print(f"      {load.requests} requests, {len(load.failures)} failed, {load.reconnects} connections closed")
-        proxy.process.send_signal(signal.SIGTERM)
-        check("SIGTERM ends it with status 0", proxy.process.wait(15) == 0)
+        check("SIGTERM ends it with status 0", proxy.stop() == 0)
     finally:
         if load:
             load.stop()

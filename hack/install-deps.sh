@@ -15,6 +15,7 @@ build_packages=(
     g++ cmake ninja-build ccache mold pkg-config ca-certificates
     libboost1.81-dev libyaml-cpp-dev prometheus-cpp-dev libcpp-httplib-dev libspdlog-dev libssl-dev
     nlohmann-json3-dev libgtest-dev libgmock-dev
+    python3   # configuring looks for it: some tests are scripts
 )
 test_packages=(git:git curl:curl procps python3 python3-yaml python3-jsonschema openssl
                prometheus:promtool)

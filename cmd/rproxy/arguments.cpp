@@ -40,9 +40,14 @@ std::expected<Arguments, std::string> Arguments::parse(std::span<const std::stri
     return arguments;
 }
 
+std::optional<std::string> Arguments::given(const std::string& flag) const {
+    const auto found = values_.find(flag);
+    return found == values_.end() ? std::nullopt : std::optional(found->second);
+}
+
 std::optional<std::string> Arguments::get(const std::string& flag) const {
-    if (const auto found = values_.find(flag); found != values_.end()) {
-        return found->second;
+    if (auto value = given(flag)) {
+        return value;
     }
     std::string name = "RPROXY_";
     for (const char c : flag.substr(2)) {

@@ -20,6 +20,8 @@ public:
                                                        std::span<const std::string> flags,
                                                        std::size_t positional);
 
+    /// The flag's value, if it was given.
+    std::optional<std::string> given(const std::string& flag) const;
     /// The flag's value, else that of its environment variable (`--log-level`: RPROXY_LOG_LEVEL).
     std::optional<std::string> get(const std::string& flag) const;
     const std::vector<std::string>& positional() const { return positional_; }

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cstdio>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -48,6 +49,15 @@ int ask(std::string_view command, Words words, const char* path, bool post) {
         return usage_error(command, "--admin: " + endpoint.error());
     }
     const auto client = make_client(*endpoint);
+    if (const auto file = arguments->get("--admin-token-file")) {
+        std::ifstream stream(*file);
+        std::string token;
+        stream >> token;
+        if (token.empty()) {
+            return usage_error(command, "--admin-token-file: no token in " + *file);
+        }
+        client->set_bearer_token_auth(token);
+    }
     const auto result = post ? client->Post(path) : client->Get(path);
     if (!result) {
         std::fprintf(stderr, "rproxy %s: cannot reach the admin port at %s: %s\n",

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
@@ -19,7 +20,8 @@ namespace {
 
 std::optional<std::string> read_text(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
-    if (!file) {
+    std::error_code ignored;
+    if (!file || std::filesystem::is_directory(path, ignored)) {
         return std::nullopt;
     }
     std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
@@ -69,7 +71,7 @@ int check(Words words) {
     if (!arguments) {
         return usage_error("check", arguments.error());
     }
-    const auto format = arguments->get("--format").value_or("text");
+    const auto format = arguments->given("--format").value_or("text");
     if (format != "text" && format != "json") {
         return usage_error("check", "--format is text or json");
     }

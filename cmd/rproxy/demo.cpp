@@ -121,8 +121,8 @@ int demo(Words words) {
     if (!arguments) {
         return usage_error("demo", arguments.error());
     }
-    const auto port = parse_port(arguments->get("--port").value_or("8080"));
-    const auto admin_port = parse_port(arguments->get("--admin-port").value_or("9090"));
+    const auto port = parse_port(arguments->given("--port").value_or("8080"));
+    const auto admin_port = parse_port(arguments->given("--admin-port").value_or("9090"));
     if (!port || !admin_port) {
         return usage_error("demo", "--port and --admin-port are numbers from 0 to 65535");
     }
@@ -158,15 +158,22 @@ int demo(Words words) {
     options.revision = RPROXY_REVISION;
     server::Server server(std::move(options));
     std::jthread announcer([&](const std::stop_token& stop) {
-        while (!stop.stop_requested() && server.listener_port() == 0) {
+        constexpr int kTries = 250;
+        for (int i = 0; i < kTries && !stop.stop_requested() && server.listener_port() == 0; ++i) {
             std::this_thread::sleep_for(std::chrono::milliseconds{20});
         }
-        if (!stop.stop_requested()) {
+        if (server.listener_port() == 0) {
+            server.stop();
+        } else if (!stop.stop_requested()) {
             print_welcome(server.listener_port(), server.admin_port(), files.config());
         }
     });
     const auto served = server.run();
     announcer.request_stop();
+    if (served && server.listener_port() == 0) {
+        std::fprintf(stderr, "rproxy demo: port %u is taken, choose another by --port\n", *port);
+        return kNo;
+    }
     if (!served) {
         std::fprintf(stderr, "rproxy demo: %s\n", served.error().c_str());
         return kNo;

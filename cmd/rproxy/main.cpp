@@ -1,6 +1,7 @@
 #include "base/strings.h"
 #include "cmd/rproxy/commands.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -52,7 +53,10 @@ int run(Words words) {
         std::fputs(kHelp, stderr);
         return kUsage;
     }
-    if (words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
+    const auto asks_for_help = [](std::string_view word) {
+        return word == "--help" || word == "-h";
+    };
+    if (words[0] == "help" || std::ranges::any_of(words, asks_for_help)) {
         std::fputs(kHelp, stdout);
         return kYes;
     }

@@ -9,6 +9,7 @@
 #include "http/syntax.h"
 #include "log/log.h"
 #include "metrics/exposition.h"
+#include "net/socket.h"
 
 #include <httplib.h>
 #include <sys/socket.h>
@@ -25,7 +26,8 @@ namespace rproxy::admin {
 
 namespace {
 
-constexpr std::size_t kThreads = 8;
+/// More than a handful of slow clients hold: a probe must find one free.
+constexpr std::size_t kThreads = 48;
 constexpr std::size_t kLargestBody = 16U << 20U;
 /// A loop turns at least once a second when healthy; a machine that is busy may be late.
 constexpr std::chrono::seconds kStuckAfter{10};
@@ -74,6 +76,7 @@ struct AdminServer::Server {
     bool may_change(const httplib::Request& request, httplib::Response& response) const;
     bool is_local(const httplib::Request& request) const;
     void answer_config(httplib::Response& response);
+    void drain(const httplib::Request& request, httplib::Response& response);
     void check_config(const httplib::Request& request, httplib::Response& response);
     void write_config(const httplib::Request& request, httplib::Response& response);
     bool writable() const { return ::access(controller.config_path().c_str(), W_OK) == 0; }
@@ -192,18 +195,16 @@ void AdminServer::Server::answer_config(httplib::Response& response) {
 }
 
 void AdminServer::Server::add_changes() {
-    http.Post("/api/v1/drain",
-              [this](const httplib::Request& request, httplib::Response& response) {
-                  if (!may_change(request, response)) {
-                      return;
-                  }
-                  controller.ask([](control::Controller& c) {
-                      c.drain(false);
-                      return true;
-                  });
-                  response.status = 202;
-                  response.set_content("{\"draining\": true}\n", kJson);
-              });
+    // Ahead of routing, where cpp-httplib refuses a POST without Content-Length, as `curl -X POST`
+    // sends it.
+    http.set_pre_routing_handler(
+        [this](const httplib::Request& request, httplib::Response& response) {
+            if (request.method != "POST" || request.path != "/api/v1/drain") {
+                return httplib::Server::HandlerResponse::Unhandled;
+            }
+            drain(request, response);
+            return httplib::Server::HandlerResponse::Handled;
+        });
     http.Post("/api/v1/config/check",
               [this](const httplib::Request& request, httplib::Response& response) {
                   check_config(request, response);
@@ -214,6 +215,18 @@ void AdminServer::Server::add_changes() {
                       write_config(request, response);
                   }
               });
+}
+
+void AdminServer::Server::drain(const httplib::Request& request, httplib::Response& response) {
+    if (!may_change(request, response)) {
+        return;
+    }
+    controller.ask([](control::Controller& c) {
+        c.drain(false);
+        return true;
+    });
+    response.status = 202;
+    response.set_content("{\"draining\": true}\n", kJson);
 }
 
 void AdminServer::Server::check_config(const httplib::Request& request,
@@ -401,7 +414,7 @@ std::expected<void, std::string> AdminServer::start() {
     });
     bool bound = false;
     if (address.is_unix()) {
-        ::unlink(address.path.c_str());
+        net::remove_stale_socket(net::SocketAddress::unix_path(address.path));
         server.http.set_address_family(AF_UNIX);
         bound = server.http.bind_to_port(address.path, 80);
     } else if (address.port == 0) {

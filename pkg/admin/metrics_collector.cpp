@@ -170,7 +170,7 @@ void add_codes(Exposition& out, const control::PoolStatus& pool) {
 void add_pool(Exposition& out, const control::PoolStatus& pool) {
     std::array<std::uint64_t, metrics::kBackendStateNames.size()> states{};
     for (const auto& backend : pool.backends) {
-        ++states[static_cast<std::size_t>(shown_state(backend))];
+        states[static_cast<std::size_t>(shown_state(backend))] += backend.departed ? 0 : 1;
     }
     out.add_each(Family::PoolBackends, {pool.name}, states);
     add_codes(out, pool);
@@ -284,8 +284,16 @@ void MetricsCollector::remember_departed(control::Status& status) {
     }
     for (auto& [key, backend] : shown_) {
         const auto pool = std::ranges::find(status.pools, key.first, &control::PoolStatus::name);
-        if (pool != status.pools.end() && !shown.contains(key)) {
+        if (pool == status.pools.end() || shown.contains(key)) {
+            continue;
+        }
+        // A new name for the same backend has its counts already.
+        const bool renamed =
+            std::ranges::find(pool->backends, backend.backend, &control::BackendStatus::backend) !=
+            pool->backends.end();
+        if (!renamed) {
             backend.eligible = false;
+            backend.departed = true;
             pool->backends.push_back(backend);
         }
     }

@@ -115,7 +115,14 @@ std::optional<Transition> HealthTracker::probe_finished(ProbeResult result, Mome
     } else {
         probe_passed(now);
     }
-    schedule_probe(now.monotonic);
+    if (first && health_ != Health::Unknown) {
+        // The backends of a file are first probed together. Jitter alone would take many intervals
+        // to part them.
+        next_probe_ = now.monotonic + std::chrono::duration_cast<MonotonicTime::duration>(
+                                          policy_.interval * (1 - rng_.unit()));
+    } else {
+        schedule_probe(now.monotonic);
+    }
     if (failure) {
         return report(was, name_of(*failure), failure, now);
     }

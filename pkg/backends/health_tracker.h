@@ -78,6 +78,8 @@ enum class Eligibility : std::uint8_t {
 /// - An unknown backend is judged by its first probe: a start must neither wait for `rise`
 /// intervals
 ///   nor send traffic into the dark for `fall` of them, and nobody is surprised either way.
+/// - Its second probe follows at a random moment within the interval, so that backends that came
+///   together are not probed together for ever.
 /// - A refused or reset connection of real traffic counts towards `fall` like a failed probe and
 ///   makes a probe due at once. Served requests take back only what traffic had shown: a backend
 ///   that serves while its health path says no is going out by its own wish.

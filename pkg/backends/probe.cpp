@@ -59,8 +59,8 @@ void Probe::go_on() {
             return;
         }
         request_ =
-            check_.method + " " + *check_.path +
-            " HTTP/1.1\r\nHost: " + check_.host.value_or(host_) +
+            check_.method + " " + *check_.path + " HTTP/1.1\r\nHost: " +
+            check_.host.value_or(host_.starts_with("unix:") ? "localhost" : host_) +
             "\r\nUser-Agent: rproxy-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n";
         stage_ = Stage::Sending;
     }

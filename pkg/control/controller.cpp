@@ -81,8 +81,14 @@ void Controller::start() {
 
 void Controller::reload() {
     auto result = watcher_.force(loop_.now());
+    const bool refused = last_reload_ && last_reload_->result == ReloadResult::Rejected &&
+                         !last_reload_->text.empty();
     if (result) {
         handle(std::move(result));
+    } else if (refused) {
+        // The same text may be right by now: a port that was taken is free.
+        const std::string text = last_reload_->text;
+        consider(text, sha256_hex(text), Source::File);
     } else {
         ++reloads_[static_cast<std::size_t>(ReloadResult::Unchanged)];
         log::info("configuration unchanged", "generation", generation_);
@@ -314,11 +320,13 @@ std::vector<std::string> Controller::not_ready_reasons() const {
     }
     if (generation_ == 0) {
         reasons.emplace_back("no valid configuration has been applied");
-    } else if (!publisher_.acknowledged()) {
+    } else if (!was_ready_ && !publisher_.acknowledged()) {
         reasons.emplace_back("workers have not switched to the configuration yet");
-    } else if (!publisher_.first_checks_done()) {
+    } else if (!was_ready_ && !publisher_.first_checks_done()) {
         reasons.emplace_back("first health checks are not done");
     }
+    // A reload must not take all replicas out of their Service at once.
+    was_ready_ = was_ready_ || reasons.empty();
     if (drain_stage_ != DrainStage::None) {
         reasons.emplace_back("draining");
     }
@@ -343,7 +351,8 @@ PoolStatus Controller::pool_status(std::size_t index) const {
         row.backend = backend.backend;
         row.weight = backend.weight;
         row.effective_weight = backend.weight;
-        row.eligible = policy.policy->offers(static_cast<std::uint32_t>(slot));
+        // In fail-open the unhealthy ones are offered; that does not make them well.
+        row.eligible = !policy.fail_open && policy.policy->offers(static_cast<std::uint32_t>(slot));
         if (const auto* const tracker = publisher_.monitor().find(backend.backend->key())) {
             row.state = tracker->state();
             row.slow_start = tracker->in_slow_start(loop_.now());

@@ -31,6 +31,7 @@ struct BackendStatus {
     backends::State state{backends::State::Unknown};
     bool eligible{false};  ///< Offered to new requests now.
     bool slow_start{false};
+    bool departed{false};  ///< Left the configuration since the last scrape.
     std::uint32_t weight{1};
     double effective_weight{1};
     backends::HealthTracker::Facts facts;
@@ -159,6 +160,7 @@ private:
     std::deque<Version> versions_;  // newest first
     EventRing events_;
     bool listening_{false};
+    mutable bool was_ready_{false};  // since the start: first checks are asked for once
     enum class DrainStage : std::uint8_t { None, Grace, Finishing, Done };
     DrainStage drain_stage_{DrainStage::None};
     bool exit_when_drained_{false};

@@ -42,7 +42,6 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation) {
     auto previous = std::exchange(snapshot_, std::move(snapshot));
     const auto previous_generation = std::exchange(generation_, generation);
-    collect_names(*snapshot_);
     auto plan = std::make_shared<runtime::Plan>();
     plan->snapshot = snapshot_;
     plan->generation = generation_;
@@ -50,11 +49,9 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     if (!sockets) {
         snapshot_ = std::move(previous);
         generation_ = previous_generation;
-        if (snapshot_) {
-            collect_names(*snapshot_);
-        }
         return std::unexpected{std::move(sockets.error())};
     }
+    collect_names(*snapshot_);  // nothing can fail any more
     distribute(plan, std::move(*sockets));
     resolve_due();
     return {};
@@ -270,7 +267,8 @@ std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime:
     if (!candidates.any(Eligibility::Yes, pool)) {
         offered = Eligibility::IfNoneUp;
         if (!candidates.any(Eligibility::IfNoneUp, pool)) {
-            result->all_down = !pool.backends.empty();
+            // Of what is configured: a name without an address is a backend that is down.
+            result->all_down = !pool.config.backends.empty();
             if (pool.config.when_all_down.action == config::WhenAllDown::Action::TryAnyway) {
                 offered = Eligibility::LastResort;
                 result->fail_open = candidates.any(Eligibility::LastResort, pool);
@@ -396,6 +394,9 @@ void Publisher::on_transition(const backends::BackendKey& key,
 }
 
 void Publisher::collect_names(const config::Snapshot& snapshot) {
+    for (auto& [host, name] : names_) {
+        name.wanted = false;
+    }
     std::map<std::string, Name> wanted;
     for (const auto& pool : snapshot.pools) {
         for (const auto& backend : pool.backends) {
@@ -406,7 +407,10 @@ void Publisher::collect_names(const config::Snapshot& snapshot) {
             if (auto known = names_.extract(host)) {
                 wanted.insert(std::move(known));
             }
-            wanted[host].interval = pool.resolve_interval;
+            Name& name = wanted[host];
+            name.interval = name.wanted ? std::min(name.interval, pool.resolve_interval)
+                                        : pool.resolve_interval;
+            name.wanted = true;
         }
     }
     names_ = std::move(wanted);

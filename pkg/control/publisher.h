@@ -63,6 +63,7 @@ private:
         bool answered{false};
         bool looking{false};
         bool failing{false};
+        bool wanted{false};  // by a pool looked at so far, while they are collected
         Duration interval{5'000};
         MonotonicTime next;
     };

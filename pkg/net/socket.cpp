@@ -40,7 +40,8 @@ Peer peer_of(const sockaddr_storage& storage) {
     return {};
 }
 
-/// A socket file whose server died is in the way of the next one; a living server's is not touched.
+}  // namespace
+
 void remove_stale_socket(const SocketAddress& address) {
     sockaddr_un un{};
     std::memcpy(&un, address.get(), std::min<std::size_t>(address.size(), sizeof un));
@@ -53,8 +54,6 @@ void remove_stale_socket(const SocketAddress& address) {
         ::unlink(un.sun_path);
     }
 }
-
-}  // namespace
 
 SocketAddress::SocketAddress(const IpAddress& ip, std::uint16_t port) {
     if (ip.is_v4()) {

@@ -48,6 +48,9 @@ struct Accepted {
 /// Binds and listens, with SO_REUSEADDR, and SO_REUSEPORT so that each worker has its own queue. A
 /// unix path that nobody listens on any more is taken over.
 std::expected<Fd, std::error_code> listen_on(const SocketAddress& address, std::uint32_t backlog);
+/// Removes a socket file whose server died, which would be in the way of the next one; a living
+/// server's, and anything else of that name, is not touched.
+void remove_stale_socket(const SocketAddress& address);
 /// Another descriptor of the same socket: unix listeners are shared by the workers.
 std::expected<Fd, std::error_code> duplicate(const Fd& fd);
 /// The address a listener got: tests bind port 0.

@@ -114,7 +114,7 @@ void Proxy::reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> a
             continue;
         }
         const auto socket = std::ranges::find(added, address, &Socket::address);
-        if (socket != added.end()) {
+        if (socket != added.end() && !closing_) {
             next[address] = std::make_unique<Acceptor>(*this, std::move(socket->fd), listener);
         }
     }

@@ -253,10 +253,28 @@ TEST(HealthTracker, SpreadsProbesByTheJitter) {
     HealthTracker tracker(policy, AdminState::Up, rng, start);
     tracker.begin_probe(start);
     tracker.probe_finished({std::nullopt, ""}, start);
-    EXPECT_EQ(tracker.next_probe_at() - clock.now(), 4s);
     tracker.begin_probe(start);
     tracker.probe_finished({std::nullopt, ""}, start);
     EXPECT_EQ(tracker.next_probe_at() - clock.now(), 5s);
+    tracker.begin_probe(start);
+    tracker.probe_finished({std::nullopt, ""}, start);
+    EXPECT_EQ(tracker.next_probe_at() - clock.now(), 4s);
+}
+
+TEST(HealthTracker, SpreadsBackendsThatCameTogetherOverTheInterval) {
+    test::ManualClock clock;
+    test::ScriptedRng rng(
+        {test::ScriptedRng::at(0), test::ScriptedRng::at(0.25), test::ScriptedRng::at(0.5)});
+    const Moment start{clock.now(), clock.wall_now()};
+    const auto second_probe = [&](std::optional<FailureReason> failure) {
+        HealthTracker tracker(Tracked::plain(), AdminState::Up, rng, start);
+        tracker.begin_probe(start);
+        tracker.probe_finished({failure, ""}, start);
+        return tracker.next_probe_at() - clock.now();
+    };
+    EXPECT_EQ(second_probe(std::nullopt), 5s);
+    EXPECT_EQ(second_probe(std::nullopt), 3750ms);
+    EXPECT_EQ(second_probe(FailureReason::Refused), 2500ms);
 }
 
 TEST(HealthTracker, HasOneProbeUnderWayAtATime) {

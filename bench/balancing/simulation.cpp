@@ -104,7 +104,7 @@ private:
     }
 
     /// At the next choice, so that changes of one moment cost one table.
-    void rebuild(Proxy& proxy) {
+    void rebuild(Proxy& proxy) const {
         proxy.outdated = false;
         proxy.policy = balancing::make_policy(setup_.method, proxy.members, proxy.cursor);
     }

@@ -72,6 +72,7 @@ int run(Words words) {
         }
     }
     std::vector<std::string> names;
+    names.reserve(kCommands.size());
     for (const auto& command : kCommands) {
         names.emplace_back(command.name);
     }

@@ -7,8 +7,8 @@ namespace rproxy::config {
 std::vector<Issue> unsupported(const Snapshot& snapshot) {
     std::vector<Issue> issues;
     const auto refuse = [&issues](std::string path, const std::string& what) {
-        issues.push_back({0, 0, std::move(path), what + " is not supported by this version",
-                          "remove the key"});
+        issues.push_back(
+            {0, 0, std::move(path), what + " is not supported by this version", "remove the key"});
     };
     for (std::size_t i = 0; i < snapshot.listeners.size(); ++i) {
         const std::string path = "listeners[" + std::to_string(i) + "]";

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <vector>
-
 #include "config/issue.h"
 #include "config/snapshot.h"
+
+#include <vector>
 
 namespace rproxy::config {
 

@@ -42,7 +42,7 @@ public:
     EventLoop& operator=(const EventLoop&) = delete;
 
     /// Turns until stop(). Runs what was posted before it returns.
-    void run();
+    void run() RPROXY_REQUIRES(!mutex_);
     void stop();
     /// Runs `task` on the loop's thread, in the order of posting, never before returning.
     void post(Task task) RPROXY_REQUIRES(!mutex_);

@@ -75,7 +75,8 @@ TEST(Document, ExplainsBrokenYaml) {
 
 TEST(Document, FindsAQuoteThatTheEndOfTheFileCutsOff) {
     const std::string closed = "backends: []\nsticky: {cookie: a}\nmethod: ";
-    for (const std::string text : {"\"random\n", "'random\n", "\"random\\\"\n", "\"ran", "'it''\n"}) {
+    for (const std::string text :
+         {"\"random\n", "'random\n", "\"random\\\"\n", "\"ran", "'it''\n"}) {
         EXPECT_NE(issues_of(closed + text).find("a quote is not closed"), std::string::npos)
             << text;
     }

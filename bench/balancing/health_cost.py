@@ -5,8 +5,8 @@
                                    [--settle 5] [--check tcp|http]
 
 One process listens on as many loopback ports as there are backends and notes when each is checked;
-rproxy runs without traffic. After `settle` seconds it prints the CPU time of every thread of rproxy
-as a share of one core, and how many checks came in each 100 ms and in each slice of the interval.
+rproxy runs without traffic. After `settle` seconds it prints the CPU time of the threads of rproxy
+as shares of one core (from 0.01 %), and how many checks came in each 100 ms and in each slice of the interval.
 """
 
 import argparse
@@ -79,7 +79,8 @@ def report(arguments, before, after, times, began):
           f"{arguments.seconds:g} s:")
     for thread, seconds in sorted(after.items(), key=lambda item: before.get(item[0], 0) - item[1]):
         share = (seconds - before.get(thread, 0)) / arguments.seconds
-        print(f"  thread {thread[1]:<16} {share * 100:6.2f} % of a core")
+        if share >= 0.0001:
+            print(f"  thread {thread[1]:<16} {share * 100:6.2f} % of a core")
     every = sorted(time - began for checks in times.values() for time in checks)
     print(f"  checks: {len(every)}, {len(every) / arguments.seconds:.0f} a second; "
           f"backends checked: {len(times)} of {arguments.backends}")

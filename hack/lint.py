@@ -6,7 +6,8 @@
 1. clang-format-19: every file is formatted.
 2. clang 19: every source compiles, -Wthread-safety included, and every header compiles alone.
 3. clang-tidy-19: the sources that changed or include a header that did, compared with $CI_BASE, else
-   with origin/main if that is an older state of this branch; without either, and with --all, all.
+   with origin/main if that is an older state of this branch, else with the newest commit that is
+   older than half a day. Without any of these the program's own sources (pkg, cmd); with --all, all.
 
 FILE limits 2 and 3 to these sources. --fix-format formats instead of complaining. Needs
 hack/install-deps.sh --ci. What passed is remembered in ~/.cache by the contents of everything it was
@@ -67,6 +68,8 @@ def changed_files():
         if (not git_ok("cat-file", "-e", f"{base}^{{commit}}")
                 or not git_ok("merge-base", "--is-ancestor", base, "HEAD")
                 or git_lines("rev-parse", base) == git_lines("rev-parse", "HEAD")):
+            base = next(iter(git_lines("rev-list", "-1", "--before=12 hours ago", "HEAD")), None)
+        if base is None:
             return None
     names = git_lines("diff", "--name-only", base)
     names += git_lines("ls-files", "--others", "--exclude-standard")
@@ -302,6 +305,8 @@ def main():
     # Of those, clang-tidy would only say the same again.
     sources = [unit for unit in sources if unit not in broken]
     changed = None if arguments.all or only else changed_files()
+    if changed is None and not arguments.all and not only:
+        sources = [unit for unit in sources if unit.name.startswith(("pkg/", "cmd/"))]
     if changed is not None:
         sources = [unit for unit in sources
                    if any(Path(path) in changed for path in linter.cache.dependencies(unit))]

@@ -99,8 +99,8 @@ std::string duration_pattern() {
     std::string smaller;
     for (const std::string_view unit : {"ms", "s", "m", "h", "d"}) {
         const auto part = std::string(kNumber).append(unit);
-        alternatives = "|" + part + smaller + alternatives;
-        smaller = "(" + part + ")?" + smaller;
+        alternatives.insert(0, smaller).insert(0, part).insert(0, 1, '|');
+        smaller.insert(0, ")?").insert(0, part).insert(0, 1, '(');
     }
     return "^(0" + alternatives + ")$";
 }

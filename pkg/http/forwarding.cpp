@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <ranges>
 
 namespace rproxy::http {
 
@@ -176,11 +177,11 @@ ClientIdentity identify_client(const IpAddress& peer, std::span<const Cidr> trus
     }
     // From the nearest hop to the farthest: the first one that is not ours is the client. The
     // fields are one list in the order they came (RFC 9110 §5.3).
-    for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
-        if (field->id != FieldId::XForwardedFor) {
+    for (const Field& field : fields | std::views::reverse) {
+        if (field.id != FieldId::XForwardedFor) {
             continue;
         }
-        std::string_view rest = field->value;
+        std::string_view rest = field.value;
         while (!rest.empty()) {
             const auto comma = rest.rfind(',');
             const auto hop = trim(comma == std::string_view::npos ? rest : rest.substr(comma + 1));

@@ -103,30 +103,36 @@ ChunkDecoder::Step ChunkDecoder::decode(char* in, std::size_t size, char* out) {
             state_ = left_ == 0 ? State::DataEnd : State::Data;
             continue;
         }
-        const void* const found = std::memchr(in + at, '\n', size - at);
-        const std::size_t end =
-            found == nullptr ? size
-                             : static_cast<std::size_t>(static_cast<const char*>(found) - in) + 1;
-        const std::string_view piece(in + at, end - at);
-        at = end;
-        const std::size_t longest =
-            state_ == State::Trailer ? kLongestTrailerLine : kLongestSizeLine;
-        if (partial_.size() + piece.size() > longest) {
+        const std::string_view rest(in + at, size - at);
+        const auto piece = rest.substr(0, std::min(rest.find('\n'), rest.size() - 1) + 1);
+        at += piece.size();
+        if (!take_piece(piece)) {
             state_ = State::Bad;
-        } else if (found == nullptr) {
-            partial_ += piece;
-        } else if (partial_.empty()) {
-            state_ = take_line(piece) ? state_ : State::Bad;
-        } else {
-            partial_ += piece;
-            state_ = take_line(partial_) ? state_ : State::Bad;
-            partial_.clear();
         }
     }
     const Status status = state_ == State::Done  ? Status::Complete
                           : state_ == State::Bad ? Status::Bad
                                                  : Status::NeedMore;
     return {at, produced, status};
+}
+
+/// A line, or the part of one that is here.
+bool ChunkDecoder::take_piece(std::string_view piece) {
+    const std::size_t longest = state_ == State::Trailer ? kLongestTrailerLine : kLongestSizeLine;
+    if (partial_.size() + piece.size() > longest) {
+        return false;
+    }
+    if (!piece.ends_with('\n')) {
+        partial_ += piece;
+        return true;
+    }
+    if (partial_.empty()) {
+        return take_line(piece);
+    }
+    partial_ += piece;
+    const bool good = take_line(partial_);
+    partial_.clear();
+    return good;
 }
 
 bool ChunkDecoder::take_line(std::string_view line) {

@@ -29,6 +29,7 @@ public:
 private:
     enum class State : std::uint8_t { Size, Data, DataEnd, Trailer, Done, Bad };
 
+    bool take_piece(std::string_view piece);
     bool take_line(std::string_view line);
     bool take_size_line(std::string_view line);
     bool take_trailer_line(std::string_view line);

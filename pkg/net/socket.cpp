@@ -95,7 +95,7 @@ std::optional<SocketAddress> SocketAddress::of(const Endpoint& endpoint) {
 }
 
 const sockaddr* SocketAddress::get() const {
-    return static_cast<const sockaddr*>(static_cast<const void*>(&storage_));
+    return reinterpret_cast<const sockaddr*>(&storage_);
 }
 
 std::expected<Fd, std::error_code> listen_on(const SocketAddress& address, std::uint32_t backlog) {
@@ -132,7 +132,7 @@ std::expected<Fd, std::error_code> duplicate(const Fd& fd) {
 std::uint16_t local_port(int fd) {
     sockaddr_storage storage{};
     socklen_t size = sizeof storage;
-    ::getsockname(fd, static_cast<sockaddr*>(static_cast<void*>(&storage)), &size);
+    ::getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size);
     return peer_of(storage).port;
 }
 
@@ -140,7 +140,7 @@ std::expected<std::optional<Accepted>, std::error_code> accept_one(int listener)
     while (true) {
         sockaddr_storage storage{};
         socklen_t size = sizeof storage;
-        Fd fd(::accept4(listener, static_cast<sockaddr*>(static_cast<void*>(&storage)), &size,
+        Fd fd(::accept4(listener, reinterpret_cast<sockaddr*>(&storage), &size,
                         SOCK_NONBLOCK | SOCK_CLOEXEC));
         if (fd) {
             return Accepted{std::move(fd), peer_of(storage)};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cassert>
 
 namespace rproxy::net {
 
@@ -63,6 +64,7 @@ void TimerWheel::unlink(Timer& timer) {
     if (head == &timer) {
         head = timer.next_;
     } else {
+        assert(timer.previous_ != nullptr);  // only the head's is the slot's last
         timer.previous_->next_ = timer.next_;
     }
     if (Timer* const behind = timer.next_ != nullptr ? timer.next_ : head) {

@@ -162,15 +162,17 @@ std::expected<std::optional<std::size_t>, HeadError> find_head_end(std::string_v
             break;
         }
         const auto at = static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
-        if (at == scan.line_start || bytes[at - 1] != '\r') {
-            return std::unexpected{HeadError::BadSyntax};
-        }
+        // Sizes first: what is refused for its length while it arrives is refused for that when it
+        // is here at once, too.
         const bool first_line = scan.line_start == 0;
         if (first_line && at > limits.request_line) {
             return std::unexpected{HeadError::LineTooLong};
         }
         if (at + 1 > limits.header_bytes) {
             return std::unexpected{HeadError::TooLarge};
+        }
+        if (at == scan.line_start || bytes[at - 1] != '\r') {
+            return std::unexpected{HeadError::BadSyntax};
         }
         if (at == scan.line_start + 1) {
             return at + 1;

@@ -58,7 +58,7 @@ struct Server::Parts final : net::EventHandler {
 
     void on_event(std::uint32_t events) override;
     void start_workers(std::uint64_t seed);
-    void on_settings(const config::Snapshot& snapshot);
+    void on_settings(const config::Snapshot& snapshot) const;
     bool watch_signals();
 
     Options options;
@@ -134,7 +134,7 @@ void Server::Parts::start_workers(std::uint64_t seed) {
     }
 }
 
-void Server::Parts::on_settings(const config::Snapshot& snapshot) {
+void Server::Parts::on_settings(const config::Snapshot& snapshot) const {
     const auto level = options.log_level.value_or(snapshot.log.level);
     const auto format = options.log_format.value_or(snapshot.log.format);
     log::configure(to_level(level), to_format(format));

@@ -275,12 +275,17 @@ TEST_F(Retries, AStalePooledConnectionIsReplacedOutsideTheBudget) {
     EXPECT_EQ(proxy.metric("rproxy_local_responses_total"), 0);
 }
 
+/// In one piece: only an answer that is here as a whole can be kept for later.
+Reply busy_at_once() {
+    return raw("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy");
+}
+
 TEST_F(Retries, EndAtTheLimitWithTheLastRealAnswer) {
     for (auto* backend : {&bad_, &good_}) {
-        backend->otherwise(respond(503, {{"Retry-After", "7"}}, "busy"));
+        backend->otherwise(busy_at_once());
     }
     FakeBackend third;
-    third.otherwise(respond(503, {{"Retry-After", "7"}}, "busy"));
+    third.otherwise(busy_at_once());
     const auto proxy = ProxyUnderTest::with_yaml(to(bad_, good_, third) + kNoChecks +
                                                  "retry: {limit: 1, budget: 100%}\n");
     const auto response = ask(proxy, get("/"));

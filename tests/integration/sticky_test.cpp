@@ -124,7 +124,8 @@ TEST_F(Sticky, BindsNobodyToAnAnswerThatWasToBeReplaced) {
     auto client = proxy.connect();
     const auto first = ask(client);
     ASSERT_TRUE(first.set_cookie);
-    backend(first.body).otherwise(respond(503, {}, "busy"));
+    // In one piece: only an answer that is here as a whole can be kept for later.
+    backend(first.body).otherwise(raw("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"));
     for (auto& one : backends_) {
         if (&one != &backend(first.body)) {
             one.stop();

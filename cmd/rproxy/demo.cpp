@@ -3,13 +3,11 @@
 #include "server/server.h"
 
 #include <httplib.h>
-#include <pthread.h>
 #include <unistd.h>
 
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -126,13 +124,7 @@ int demo(Words words) {
     if (!port || !admin_port) {
         return usage_error("demo", "--port and --admin-port are numbers from 0 to 65535");
     }
-    sigset_t mask;
-    sigemptyset(&mask);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-        sigaddset(&mask, signal);
-    }
-    ::pthread_sigmask(SIG_BLOCK, &mask, nullptr);
-    std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c)
+    server::block_signals();
 
     std::vector<std::unique_ptr<ToyBackend>> backends;
     std::vector<std::string> addresses;

@@ -3,11 +3,8 @@
 #include "cmd/rproxy/commands.h"
 #include "server/server.h"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <string>
 #include <vector>
@@ -17,19 +14,6 @@ namespace rproxy::cmd {
 namespace {
 
 constexpr std::size_t kMostWorkers = 1024;
-
-/// Signals are read by the control thread; every other thread must have them blocked, and a thread
-/// inherits the mask of the one that makes it.
-void block_signals() {
-    sigset_t mask;
-    sigemptyset(&mask);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-        sigaddset(&mask, signal);
-    }
-    ::pthread_sigmask(SIG_BLOCK, &mask, nullptr);
-    // A peer that is gone is an error of the write, not of the process.
-    std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c)
-}
 
 std::expected<server::Options, std::string> to_options(const Arguments& arguments) {
     server::Options options;
@@ -89,7 +73,7 @@ int serve(Words words) {
     if (!options) {
         return usage_error("serve", options.error());
     }
-    block_signals();
+    server::block_signals();
     server::Server server(std::move(*options));
     const auto served = server.run();
     if (!served) {

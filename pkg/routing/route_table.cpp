@@ -1,6 +1,7 @@
 #include "routing/route_table.h"
 
 #include "base/strings.h"
+#include "http/syntax.h"
 
 #include <algorithm>
 #include <array>
@@ -14,13 +15,6 @@ bool is_prefix(std::string_view prefix, std::string_view path) {
         return false;
     }
     return prefix.ends_with('/') || path.size() == prefix.size() || path[prefix.size()] == '/';
-}
-
-std::string_view without_port(std::string_view host) {
-    if (host.starts_with('[')) {
-        return host.substr(0, host.find(']') + 1);
-    }
-    return host.substr(0, host.find(':'));
 }
 
 }  // namespace
@@ -55,7 +49,7 @@ std::optional<std::uint32_t> RouteTable::match(const Entries& entries, std::stri
 
 std::optional<std::uint32_t> RouteTable::find(std::string_view host, std::string_view path) const {
     if (!by_host_.empty()) {
-        const auto name = without_port(host);
+        const auto name = http::host_without_port(host);
         // A lower-case copy on the stack: nothing is allocated for a request.
         std::array<char, 256> lower{};
         if (name.size() <= lower.size()) {

@@ -51,7 +51,22 @@ Endpoint admin_address(const Options& options) {
     return Endpoint{"0.0.0.0", 9090, {}};
 }
 
+sigset_t handled_signals() {
+    sigset_t mask;
+    sigemptyset(&mask);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+        sigaddset(&mask, signal);
+    }
+    return mask;
+}
+
 }  // namespace
+
+void block_signals() {
+    const sigset_t mask = handled_signals();
+    ::pthread_sigmask(SIG_BLOCK, &mask, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);  // NOLINT(cert-err33-c)
+}
 
 struct Server::Parts final : net::EventHandler {
     explicit Parts(Options the_options) : options(std::move(the_options)) {}
@@ -88,11 +103,7 @@ void Server::Parts::on_event(std::uint32_t /*events*/) {
 }
 
 bool Server::Parts::watch_signals() {
-    sigset_t mask;
-    sigemptyset(&mask);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
-        sigaddset(&mask, signal);
-    }
+    const sigset_t mask = handled_signals();
     signals = net::Fd(::signalfd(-1, &mask, SFD_NONBLOCK | SFD_CLOEXEC));
     return signals && loop.add(signals.get(), EPOLLIN, *this);
 }

@@ -22,8 +22,13 @@ struct Options {
     std::optional<config::LogFormat> log_format;  ///< Wins over the file's.
     std::string version;
     std::string revision;
-    bool handle_signals{true};  ///< SIGTERM, SIGINT and SIGHUP; needs them blocked in every thread.
+    bool handle_signals{true};  ///< SIGTERM, SIGINT and SIGHUP; needs block_signals() before.
 };
+
+/// Blocks the signals that run() reads, in this thread and those that it starts from now on, and
+/// ignores SIGPIPE: a peer that is gone is an error of the write, not of the process. Call it
+/// before the first thread.
+void block_signals();
 
 /// The whole proxy: wires control thread, workers and admin port together and runs until drained.
 class Server {

@@ -12,6 +12,7 @@
 #include "proxy/ids.h"
 #include "proxy/pump.h"
 #include "proxy/retry_policy.h"
+#include "proxy/ticket.h"
 #include "proxy/worker_plan.h"
 
 #include <cstdint>
@@ -22,34 +23,6 @@ namespace rproxy::proxy {
 
 class Proxy;
 class Session;
-
-/// A request counted against its backend, for as long as this lives.
-class Ticket {
-public:
-    Ticket() = default;
-    Ticket(WorkerPool& pool, std::uint32_t slot);
-    ~Ticket() { release(); }
-    Ticket(Ticket&& other) noexcept
-        : pool_(std::exchange(other.pool_, nullptr)), slot_(other.slot_) {}
-    Ticket& operator=(Ticket&& other) noexcept {
-        if (this != &other) {
-            release();
-            pool_ = std::exchange(other.pool_, nullptr);
-            slot_ = other.slot_;
-        }
-        return *this;
-    }
-    Ticket(const Ticket&) = delete;
-    Ticket& operator=(const Ticket&) = delete;
-    void release();
-    /// Whether the backend takes this request under its max_connections.
-    bool admitted() const;
-    explicit operator bool() const { return pool_ != nullptr; }
-
-private:
-    WorkerPool* pool_{nullptr};
-    std::uint32_t slot_{0};
-};
 
 /// One request with its response over all attempts: reads the head, chooses route and backend,
 /// pumps the bodies both ways, and ends, whatever happens, in finish(). Owned by its Session while
@@ -130,6 +103,7 @@ private:
     void report(AttemptFacts::Failure failure);
     Step give_up(AttemptFacts::Failure failure);
     enum class Blame : std::uint8_t { Backend, Nobody };
+    static Blame blame(http::Reason reason);
     void end_attempt(Blame blame, bool reusable = false);
     Step no_backend(http::Reason reason);
     Step send_parked();

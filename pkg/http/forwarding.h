@@ -56,15 +56,15 @@ void write_request_head(const RequestHead& head, const Target& target, const Bod
 
 /// What the response head needs besides what the backend sent.
 struct ResponseEdits {
-    bool close;                ///< Say `Connection: close`.
-    bool say_keep_alive;       ///< An HTTP/1.0 client that asked for it must be told.
-    bool chunked;              ///< The body is sent chunked.
-    bool hide_identity;        ///< Drop Server and X-Powered-By, rewrite Location.
-    bool upgrade;              ///< 101: pass Upgrade on.
-    std::string_view backend;  ///< host:port, for Location.
-    std::string_view host;     ///< What the client called us, for Location.
-    bool tls;
-    std::string_view set_cookie;  ///< A whole Set-Cookie value to add; empty: none.
+    bool close{false};           ///< Say `Connection: close`.
+    bool say_keep_alive{false};  ///< An HTTP/1.0 client that asked for it must be told.
+    bool chunked{false};         ///< The body is sent chunked.
+    bool hide_identity{false};   ///< Drop Server and X-Powered-By, rewrite Location.
+    bool upgrade{false};         ///< 101: pass Upgrade on.
+    std::string_view backend{};  ///< host:port, for Location.
+    std::string_view host{};     ///< What the client called us, for Location.
+    bool tls{false};
+    std::string_view set_cookie{};  ///< A whole Set-Cookie value to add; empty: none.
 };
 /// Appends the head for the client. Always HTTP/1.1 (RFC 9110 §2.5 and 6.2).
 void write_response_head(const ResponseHead& head, const BodyFraming& framing,

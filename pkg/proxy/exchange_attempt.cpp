@@ -1,27 +1,125 @@
-#include "base/hash.h"
-#include "base/strings.h"
 #include "net/socket.h"
+#include "proxy/choice.h"
 #include "proxy/exchange.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
-#include "proxy/stickiness.h"
-
-#include <algorithm>
 
 namespace rproxy::proxy {
 
+/// Picks until a backend takes the request; leaves its ticket in the attempt.
+std::optional<std::uint32_t> Exchange::admit(WorkerPool& pool) {
+    // What is only full now may be tried later; what failed may not.
+    const std::size_t tried = tries_.excluded.size();
+    tries_.saw_full = false;
+    const balancing::Pick facts{hash_key(pool, request_), proxy_.loop().now(), proxy_.rng(),
+                                tries_.excluded};
+    while (const auto slot = pick_backend(pool, request_, facts, session_->pinned())) {
+        Ticket ticket(pool, *slot);
+        if (ticket.admitted()) {
+            attempt_.ticket = std::move(ticket);
+            tries_.excluded.truncate(tried);
+            return slot;
+        }
+        tries_.saw_full = true;
+        pool.slots[*slot]->cells().connection_failures[metrics::ConnectionFailure::Limit].add();
+        if (!tries_.excluded.add(*slot)) {
+            break;
+        }
+    }
+    tries_.excluded.truncate(tried);
+    return std::nullopt;
+}
+
+Exchange::Step Exchange::choose_backend() {
+    WorkerPool* chosen = &pool();
+    if (chosen->plan->backends.empty()) {
+        return reply(http::Reason::NoBackends);
+    }
+    if (chosen->policy->all_down && chosen->plan->fallback && !tries_.fallback_used) {
+        tries_.fallback_used = true;
+        request_.pool = *chosen->plan->fallback;
+        chosen = &pool();
+    }
+    const auto slot = admit(*chosen);
+    if (slot) {
+        attempt_.slot = *slot;
+        if (chosen->policy->fail_open) {
+            chosen->cells->fail_open_requests.add();
+        }
+        return start_attempt(false);
+    }
+    if (tries_.saw_full) {
+        return wait_in_queue(*chosen);
+    }
+    chosen->cells->no_backend.add();
+    return no_backend(http::Reason::NoHealthyBackend);
+}
+
+/// Nobody to ask (any more): the last real answer, if there was one, else one of ours.
+Exchange::Step Exchange::no_backend(http::Reason reason) {
+    return tries_.parked ? send_parked() : reply(reason);
+}
+
+Exchange::Step Exchange::wait_in_queue(WorkerPool& pool) {
+    const auto& queue = pool.plan->config.queue;
+    auto& waiting = pool.plan->state->waiting;
+    if (waiting.load(std::memory_order_relaxed) >= queue.limit) {
+        pool.cells->queue_rejections[metrics::QueueRejection::Full].add();
+        return no_backend(http::Reason::QueueFull);
+    }
+    attempt_.deadline_passed = false;
+    waiting.fetch_add(1, std::memory_order_relaxed);
+    pool.cells->queue_length.add();
+    waiter_ = {.session = session_, .since = proxy_.loop().now()};
+    pool.queue.push(waiter_);
+    stage_ = Stage::Queued;
+    proxy_.loop().arm(backend_timer_, waiter_.since + queue.timeout);
+    return Step::Wait;
+}
+
+void Exchange::leave_queue() {
+    if (stage_ != Stage::Queued) {
+        return;
+    }
+    WorkerPool& waited = pool();
+    waited.queue.remove(waiter_);
+    waited.plan->state->waiting.fetch_sub(1, std::memory_order_relaxed);
+    waited.cells->queue_length.sub();
+    waited.cells->queue_duration.observe(proxy_.loop().now() - waiter_.since);
+    proxy_.loop().cancel(backend_timer_);
+}
+
+Exchange::Step Exchange::queued() {
+    if (std::exchange(waiter_.woken, false)) {
+        // It keeps its place and its deadline until a backend really takes it.
+        if (const auto slot = admit(pool())) {
+            leave_queue();
+            attempt_.slot = *slot;
+            proxy_.slot_freed(pool());  // there may be room for the next one, too
+            return start_attempt(false);
+        }
+    }
+    if (attempt_.deadline_passed) {
+        pool().cells->queue_rejections[metrics::QueueRejection::Timeout].add();
+        leave_queue();
+        return no_backend(http::Reason::QueueFull);
+    }
+    return Step::Wait;
+}
+
 Exchange::Step Exchange::start_attempt(bool fresh) {
-    auto& connections = *pool().slots[slot_];
-    ++attempts_;
-    attempt_began_ = request_progress_ = proxy_.loop().now();
-    response_seen_ = request_sent_ = request_failed_ = backend_deadline_passed_ = false;
-    status_ = 0;
-    response_scan_ = {};
-    response_.buffer().reserve(proxy_.buffer_capacity());
+    auto& connections = *pool().slots[attempt_.slot];
+    ++tries_.attempts;
+    const auto now = proxy_.loop().now();
+    Ticket ticket = std::move(attempt_.ticket);
+    attempt_ = {.slot = attempt_.slot, .began = now, .progress = now};
+    attempt_.ticket = std::move(ticket);
+    answer_.status = 0;
+    to_client_.buffer().reserve(proxy_.buffer_capacity());
     connections.cells().last_request.set(proxy_.loop().wall_now());
-    lease_ = fresh ? backends::Lease{} : connections.take_idle(*this);
-    reused_ = static_cast<bool>(lease_);
-    if (reused_) {
+    attempt_.lease = fresh ? backends::Lease{} : connections.take_idle(*this);
+    attempt_.reused = static_cast<bool>(attempt_.lease);
+    if (attempt_.reused) {
         connections.cells().connection_reuses_total.add();
         begin_request();
         stage_ = Stage::Exchanging;
@@ -32,10 +130,9 @@ Exchange::Step Exchange::start_attempt(bool fresh) {
         connections.cells().connection_failures[metrics::ConnectionFailure::Unreachable].add();
         return attempt_failed(AttemptFacts::Failure::Connect);
     }
-    lease_ = std::move(*lease);
-    connecting_ = true;
+    attempt_.lease = std::move(*lease);
     stage_ = Stage::Connecting;
-    proxy_.loop().arm(backend_timer_, attempt_began_ + pool_config().timeouts.connect);
+    proxy_.loop().arm(backend_timer_, attempt_.began + pool_config().timeouts.connect);
     return Step::Wait;
 }
 
@@ -58,23 +155,22 @@ metrics::ConnectionFailure connection_failure(int error) {
 }  // namespace
 
 Exchange::Step Exchange::check_connected() {
-    auto& cells = pool().slots[slot_]->cells();
-    if (backend_deadline_passed_) {
+    auto& cells = pool().slots[attempt_.slot]->cells();
+    if (attempt_.deadline_passed) {
         cells.connection_failures[metrics::ConnectionFailure::Timeout].add();
         return attempt_failed(AttemptFacts::Failure::Connect);
     }
-    if (!lease_->writable) {
+    if (!attempt_.lease->writable) {
         return Step::Wait;
     }
-    const auto error = net::connect_result(lease_->stream().fd());
-    if (error || lease_->peer_closed) {
+    const auto error = net::connect_result(attempt_.lease->stream().fd());
+    if (error || attempt_.lease->peer_closed) {
         cells.connection_failures[connection_failure(error.value())].add();
         return attempt_failed(AttemptFacts::Failure::Connect);
     }
-    connecting_ = false;
-    lease_->connected = true;
+    attempt_.lease->connected = true;
     cells.connections_total.add();
-    cells.connect_duration.observe(proxy_.loop().now() - attempt_began_);
+    cells.connect_duration.observe(proxy_.loop().now() - attempt_.began);
     proxy_.loop().cancel(backend_timer_);
     begin_request();
     stage_ = Stage::Exchanging;
@@ -83,14 +179,15 @@ Exchange::Step Exchange::check_connected() {
 
 /// Puts the head (again) in front of what was read of the body.
 void Exchange::begin_request() {
-    request_progress_ = proxy_.loop().now();
-    auto& out = request_.out();
+    attempt_.progress = proxy_.loop().now();
+    auto& out = to_backend_.out();
     out.clear(proxy_.buffer_capacity());
-    const http::RequestEdits edits{client_,           session_->listener_port(), false,
-                                   ids_.request_id(), ids_.traceparent(),        upgrade_};
-    http::write_request_head(head_, target_, framing_, edits, out.head());
-    if (attempts_ > 1) {
-        request_.replay();
+    const http::RequestEdits edits{
+        request_.client,           session_->listener_port(),  false,
+        request_.ids.request_id(), request_.ids.traceparent(), request_.upgrade};
+    http::write_request_head(request_.head, request_.target, request_.framing, edits, out.head());
+    if (tries_.attempts > 1) {
+        to_backend_.replay();
     }
 }
 
@@ -98,23 +195,23 @@ void Exchange::begin_request() {
 /// without an answer counts as an error unless it is nobody's: a client that leaves must not get a
 /// backend ejected.
 void Exchange::end_attempt(Blame blame, bool reusable) {
-    if (attempts_ != 0 && (ticket_ || lease_)) {
-        backend_time_ += proxy_.loop().now() - attempt_began_;
-        auto& cells = pool().slots[slot_]->cells();
-        const bool answered = response_seen_ && (status_ == 101 || status_ >= 200);
+    if (tries_.attempts != 0 && (attempt_.ticket || attempt_.lease)) {
+        tries_.backend_time += proxy_.loop().now() - attempt_.began;
+        auto& cells = pool().slots[attempt_.slot]->cells();
+        const bool answered =
+            attempt_.response_seen && (answer_.status == 101 || answer_.status >= 200);
         if (answered || blame == Blame::Backend) {
-            cells.requests[metrics::code_class(answered ? status_ : 0)].add();
+            cells.requests[metrics::code_class(answered ? answer_.status : 0)].add();
         }
-        cells.sent_bytes.add(request_.out().written());
-        cells.received_bytes.add(response_.bytes_read());
+        cells.sent_bytes.add(to_backend_.out().written());
+        cells.received_bytes.add(to_client_.bytes_read());
     }
-    const bool had_ticket = static_cast<bool>(ticket_);
-    ticket_.release();
+    const bool had_ticket = static_cast<bool>(attempt_.ticket);
+    attempt_.ticket.release();
     if (reusable) {
-        lease_.keep();
+        attempt_.lease.keep();
     }
-    lease_.close();
-    connecting_ = false;
+    attempt_.lease.close();
     proxy_.loop().cancel(backend_timer_);
     if (had_ticket) {
         proxy_.slot_freed(pool());
@@ -125,7 +222,7 @@ void Exchange::report(AttemptFacts::Failure failure) {
     auto kind = backends::TrafficFailure::Reset;
     switch (failure) {
         case AttemptFacts::Failure::Connect:
-            kind = backend_deadline_passed_ ? backends::TrafficFailure::Timeout
+            kind = attempt_.deadline_passed ? backends::TrafficFailure::Timeout
                                             : backends::TrafficFailure::Refused;
             break;
         case AttemptFacts::Failure::Timeout:
@@ -141,23 +238,23 @@ void Exchange::report(AttemptFacts::Failure failure) {
             break;
     }
     if (proxy_.observer() != nullptr) {
-        proxy_.observer()->traffic_failed(pool().slots[slot_]->backend(), kind);
+        proxy_.observer()->traffic_failed(pool().slots[attempt_.slot]->backend(), kind);
     }
 }
 
-AttemptFacts Exchange::facts(AttemptFacts::Failure failure) {
+AttemptFacts Exchange::facts(AttemptFacts::Failure failure) const {
     AttemptFacts facts;
     facts.failure = failure;
-    facts.method = head_.method;
-    facts.request_bytes_sent = request_.out().written() != 0;
-    facts.response_bytes_seen = response_seen_;
-    facts.response_forwarded = response_started_ || interim_passed_;
-    facts.replayable = request_.replayable();
-    facts.reused_connection = reused_;
-    facts.fresh_used = fresh_used_;
-    facts.retries = retries_;
+    facts.method = request_.head.method;
+    facts.request_bytes_sent = to_backend_.out().written() != 0;
+    facts.response_bytes_seen = attempt_.response_seen;
+    facts.response_forwarded = answer_.started || answer_.interim_passed;
+    facts.replayable = to_backend_.replayable();
+    facts.reused_connection = attempt_.reused;
+    facts.fresh_used = tries_.fresh_used;
+    facts.retries = tries_.retries;
     facts.budget_left = pool().budget->has(proxy_.loop().now());
-    facts.other_backend = other_backend_left();
+    facts.other_backend = has_other_backend(pool(), tries_.excluded, attempt_.slot);
     return facts;
 }
 
@@ -173,7 +270,7 @@ Exchange::Step Exchange::attempt_failed(AttemptFacts::Failure failure) {
         report(failure);
     } else {
         pool()
-            .slots[slot_]
+            .slots[attempt_.slot]
             ->cells()
             .response_failures[metrics::ResponseFailure::StaleConnection]
             .add();
@@ -184,35 +281,35 @@ Exchange::Step Exchange::attempt_failed(AttemptFacts::Failure failure) {
     }
     pool().cells->retries[verdict.reason].add();
     if (stale) {
-        fresh_used_ = true;
-        lease_.close();
-        response_.reset(proxy_.buffer_capacity());
+        tries_.fresh_used = true;
+        attempt_.lease.close();
+        to_client_.reset(proxy_.buffer_capacity());
         return start_attempt(true);
     }
-    ++retries_;
-    excluded_.add(slot_);
+    ++tries_.retries;
+    tries_.excluded.add(attempt_.slot);
     end_attempt(Blame::Backend);
-    response_.reset(proxy_.buffer_capacity());
+    to_client_.reset(proxy_.buffer_capacity());
     return choose_backend();
 }
 
 /// An earlier backend did answer; that answer says more than ours would.
 Exchange::Step Exchange::send_parked() {
     end_attempt(Blame::Backend);
-    response_.out().head().append(parked_->view());
-    parked_.reset();
-    reply_reason_ = http::Reason::None;
-    keep_alive_ = keep_alive_ && parked_keeps_;
-    reply_lingers_ = !request_.source_complete();
-    status_ = parked_status_;
-    response_started_ = true;
+    to_client_.out().head().append(tries_.parked->text.view());
+    answer_.reason = http::Reason::None;
+    request_.keep_alive = request_.keep_alive && tries_.parked->keep_alive;
+    answer_.lingers = !to_backend_.source_complete();
+    answer_.status = tries_.parked->status;
+    tries_.parked.reset();
+    answer_.started = true;
     stage_ = Stage::Replying;
     return Step::Continue;
 }
 
 Exchange::Step Exchange::give_up(AttemptFacts::Failure failure) {
     using Failure = AttemptFacts::Failure;
-    if (parked_ && !response_started_) {
+    if (tries_.parked && !answer_.started) {
         return send_parked();
     }
     if (pool().policy->all_down || pool().policy->fail_open) {

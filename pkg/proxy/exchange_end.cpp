@@ -21,87 +21,77 @@ Exchange::Step Exchange::finish(http::Reason reason) {
     leave_queue();
     const bool tunnelled = stage_ == Stage::Tunnel;
     const bool whole = reason == http::Reason::None && stage_ == Stage::Exchanging &&
-                       response_.done() && response_started_;
-    const bool backend_reusable = whole && request_sent_ && response_keeps_alive_ &&
-                                  !close_delimited_ && response_.surplus() == 0 && lease_;
+                       to_client_.done() && answer_.started;
+    const bool backend_reusable = whole && attempt_.request_sent && answer_.backend_keeps_alive &&
+                                  !answer_.close_delimited && to_client_.surplus() == 0 &&
+                                  attempt_.lease;
     end_attempt(blame(reason), backend_reusable);
-    if (head_parsed_ || status_ != 0) {
-        count_request(reason, now);
-        log_request(reason, now);
+    if (request_.parsed || answer_.status != 0) {
+        const std::uint16_t status = reason == http::Reason::ClientClosed && answer_.status == 0
+                                         ? http::info(reason).status
+                                         : answer_.status;
+        // What was answered instead says more than how that answer ended.
+        const Ending ending{status, answer_.reason != http::Reason::None ? answer_.reason : reason,
+                            now};
+        count_request(ending);
+        log_request(ending);
     }
     if (tunnelled) {
         pool().cells->upgraded_connections_active.sub();
     }
-    const bool replied = stage_ == Stage::Replying && response_.out().empty();
-    const bool keep = keep_alive_ && (whole || replied) && request_.source_complete() &&
-                      !close_delimited_ && !session_->reset;
-    if (reset_at_end_ || (!whole && !replied && !tunnelled && close_delimited_)) {
+    const bool replied = stage_ == Stage::Replying && to_client_.out().empty();
+    const bool keep = request_.keep_alive && (whole || replied) && to_backend_.source_complete() &&
+                      !answer_.close_delimited && !session_->reset;
+    if (answer_.reset_at_end || (!whole && !replied && !tunnelled && answer_.close_delimited)) {
         session_->stream().abort_on_close();
     }
     return next_after_finish(keep);
 }
 
 Exchange::Step Exchange::next_after_finish(bool keep) {
-    const bool delivered = response_started_ && response_.out().empty();
-    const bool lingers = !keep && delivered && !reset_at_end_ && stage_ != Stage::Tunnel &&
+    const bool delivered = answer_.started && to_client_.out().empty();
+    const bool lingers = !keep && delivered && !answer_.reset_at_end && stage_ != Stage::Tunnel &&
                          !session_->reset &&
-                         (reply_lingers_ || !request_.source_complete() || session_->readable);
+                         (answer_.lingers || !to_backend_.source_complete() || session_->readable);
     next_ = keep ? Next::NextRequest : (lingers ? Next::Linger : Next::Close);
     if (keep) {
-        request_.drop_message();
+        to_backend_.drop_message();
     }
     const std::size_t keep_capacity = proxy_.buffer_capacity();
-    response_.reset(keep_capacity);
-    request_.out().clear(keep_capacity);
+    to_client_.reset(keep_capacity);
+    to_backend_.out().clear(keep_capacity);
     proxy_.loop().cancel(backend_timer_);
     // Everything of this request is forgotten here, in one place.
-    plan_ = {};
-    routed_ = head_parsed_ = keep_alive_ = request_sent_ = request_failed_ = false;
-    scan_ = {};
-    response_scan_ = {};
-    head_.clear();
-    response_head_.clear();
-    began_ = {};
-    excluded_.clear();
-    attempts_ = retries_ = 0;
-    fresh_used_ = saw_full_ = fallback_used_ = false;
-    backend_time_ = {};
-    parked_.reset();
-    status_ = 0;
-    response_started_ = response_seen_ = response_keeps_alive_ = close_delimited_ = false;
-    reset_at_end_ = upgrade_ = tunnel_client_done_ = tunnel_backend_done_ = false;
-    reply_reason_ = http::Reason::None;
-    reply_lingers_ = client_deadline_passed_ = backend_deadline_passed_ = false;
-    client_gone_noted_ = connecting_ = reused_ = queue_slot_free_ = interim_passed_ = false;
+    reader_.reset();
+    request_.reset();
+    attempt_ = {};
+    tries_ = {};
+    answer_.reset();
+    tunnel_ = {};
     stage_ = Stage::ReadingHead;
     return Step::Finished;
 }
 
-void Exchange::count_request(http::Reason reason, MonotonicTime now) {
-    if (head_parsed_) {
+void Exchange::count_request(const Ending& ending) {
+    if (request_.parsed) {
         session_->listener().cells[proxy_.worker()].requests_active.sub();
         proxy_.cells().exchanges.sub();
     }
-    const std::uint16_t status =
-        reason == http::Reason::ClientClosed && status_ == 0 ? http::info(reason).status : status_;
-    if (reply_reason_ != http::Reason::None) {
-        proxy_.cells().local_replies[static_cast<std::size_t>(reply_reason_)].add();
-    } else if (reason != http::Reason::None) {
-        proxy_.cells().local_replies[static_cast<std::size_t>(reason)].add();
+    if (ending.reason != http::Reason::None) {
+        proxy_.cells().local_replies[static_cast<std::size_t>(ending.reason)].add();
     }
-    if (routed_) {
+    if (request_.routed) {
         auto& cells = *pool().cells;
-        cells.requests.add(status, static_cast<metrics::RequestMethod>(head_.method));
-        cells.request_duration[static_cast<std::size_t>(metrics::code_class(status))].observe(
-            now - began_);
+        cells.requests.add(ending.status,
+                           static_cast<metrics::RequestMethod>(request_.head.method));
+        cells.request_duration[static_cast<std::size_t>(metrics::code_class(ending.status))]
+            .observe(ending.now - request_.began);
     }
 }
 
-void Exchange::log_request(http::Reason reason, MonotonicTime now) {
+void Exchange::log_request(const Ending& ending) {
     const auto& log = proxy_.settings().log;
-    const std::uint16_t status =
-        reason == http::Reason::ClientClosed && status_ == 0 ? http::info(reason).status : status_;
-    const bool failed = status >= 500 || reason != http::Reason::None;
+    const bool failed = ending.status >= 500 || ending.reason != http::Reason::None;
     if (!log.access || proxy_.access_log() == nullptr || (log.access_only_failures && !failed)) {
         return;
     }
@@ -111,29 +101,31 @@ void Exchange::log_request(http::Reason reason, MonotonicTime now) {
     }
     log::AccessRecord record;
     record.time = proxy_.loop().wall_now();
-    const std::string client = (head_parsed_ ? client_.address : session_->peer().ip).to_string();
+    const std::string client =
+        (request_.parsed ? request_.client.address : session_->peer().ip).to_string();
     record.client = client;
-    if (head_parsed_) {
-        record.request_id = ids_.request_id();
-        record.trace_id = ids_.trace_id();
-        record.method = head_.method_text;
-        record.host = target_.host;
-        record.path = target_.path;
-        record.protocol = head_.version == http::Version::Http11 ? "HTTP/1.1" : "HTTP/1.0";
+    if (request_.parsed) {
+        record.request_id = request_.ids.request_id();
+        record.trace_id = request_.ids.trace_id();
+        record.method = request_.head.method_text;
+        record.host = request_.target.host;
+        record.path = request_.target.path;
+        record.protocol = request_.head.version == http::Version::Http11 ? "HTTP/1.1" : "HTTP/1.0";
     }
-    record.status = status;
-    record.bytes_in = head_size_ + request_.body().received();
-    record.bytes_out = response_.out().written();
-    record.duration = began_ == MonotonicTime{} ? std::chrono::nanoseconds{0} : now - began_;
-    record.backend_duration = backend_time_;
-    if (routed_) {
+    record.status = ending.status;
+    record.bytes_in = request_.head_size + to_backend_.body().received();
+    record.bytes_out = to_client_.out().written();
+    record.duration = request_.began == MonotonicTime{} ? std::chrono::nanoseconds{0}
+                                                        : ending.now - request_.began;
+    record.backend_duration = tries_.backend_time;
+    if (request_.routed) {
         record.pool = pool_config().name;
-        if (attempts_ != 0) {
-            record.backend = pool().plan->backends[slot_].name;
+        if (tries_.attempts != 0) {
+            record.backend = pool().plan->backends[attempt_.slot].name;
         }
     }
-    record.attempts = attempts_;
-    record.reason = http::info(reply_reason_ != http::Reason::None ? reply_reason_ : reason).code;
+    record.attempts = tries_.attempts;
+    record.reason = http::info(ending.reason).code;
     proxy_.access_log()->append(record);
 }
 

@@ -11,11 +11,11 @@ Pump::End Exchange::client_source() {
 Pump::End Exchange::client_sink() {
     return {session_->stream(), session_->writable, session_->peer_closed};
 }
-Pump::End Exchange::backend_source() {
-    return {lease_->stream(), lease_->readable, lease_->peer_closed};
+Pump::End Exchange::backend_source() const {
+    return {attempt_.lease->stream(), attempt_.lease->readable, attempt_.lease->peer_closed};
 }
-Pump::End Exchange::backend_sink() {
-    return {lease_->stream(), lease_->writable, lease_->peer_closed};
+Pump::End Exchange::backend_sink() const {
+    return {attempt_.lease->stream(), attempt_.lease->writable, attempt_.lease->peer_closed};
 }
 
 void Exchange::on_connection_event(backends::Connection& /*connection*/) {
@@ -23,7 +23,7 @@ void Exchange::on_connection_event(backends::Connection& /*connection*/) {
 }
 
 void Exchange::on_backend_timer() {
-    backend_deadline_passed_ = true;
+    attempt_.deadline_passed = true;
     session_->drive();
 }
 
@@ -31,20 +31,20 @@ Exchange::Step Exchange::exchange() {
     if (client_gone()) {
         return finish(http::Reason::ClientClosed);
     }
-    if (std::exchange(client_deadline_passed_, false)) {
-        if (!response_.out().empty()) {
+    if (std::exchange(request_.deadline_passed, false)) {
+        if (!to_client_.out().empty()) {
             return finish(http::Reason::ClientTimeout);  // it does not read its answer
         }
-        if (!request_.source_complete()) {
+        if (!to_backend_.source_complete()) {
             return reply(http::Reason::ClientTimeout);
         }
     }
-    if (std::exchange(backend_deadline_passed_, false)) {
-        auto& failures = pool().slots[slot_]->cells().response_failures;
-        if (response_started_ && response_.done()) {
+    if (std::exchange(attempt_.deadline_passed, false)) {
+        auto& failures = pool().slots[attempt_.slot]->cells().response_failures;
+        if (answer_.started && to_client_.done()) {
             return finish(http::Reason::None);
         }
-        if (response_started_) {
+        if (answer_.started) {
             return broken_response(metrics::ResponseFailure::Timeout);
         }
         failures[metrics::ResponseFailure::Timeout].add();
@@ -54,9 +54,9 @@ Exchange::Step Exchange::exchange() {
     if (sent == Step::Finished || stage_ != Stage::Exchanging) {
         return sent;
     }
-    if (!response_started_) {
+    if (!answer_.started) {
         const Step step = read_response_head();
-        if (step != Step::Continue || stage_ != Stage::Exchanging || !response_started_) {
+        if (step != Step::Continue || stage_ != Stage::Exchanging || !answer_.started) {
             return step;
         }
     }
@@ -65,58 +65,56 @@ Exchange::Step Exchange::exchange() {
 
 /// Wait: the request's side can go no further for now. Continue: all of it is sent.
 Exchange::Step Exchange::pump_request() {
-    if (request_sent_ || request_failed_) {
+    if (attempt_.request_sent || attempt_.request_failed) {
         return Step::Continue;
     }
-    const auto before = request_.out().written();
-    const Pump::Status status = request_.run(client_source(), backend_sink());
-    if (request_.out().written() != before) {
-        request_progress_ = proxy_.loop().now();
+    const auto before = to_backend_.out().written();
+    const Pump::Status status = to_backend_.run(client_source(), backend_sink());
+    if (to_backend_.out().written() != before) {
+        attempt_.progress = proxy_.loop().now();
     }
     switch (status) {
         case Pump::Status::WaitSource:
         case Pump::Status::WaitSink:
             return Step::Wait;
         case Pump::Status::Done:
-            request_sent_ = true;
+            attempt_.request_sent = true;
             return Step::Continue;
         case Pump::Status::SourceEnded:
         case Pump::Status::SourceFailed:
             return finish(http::Reason::ClientClosed);
         case Pump::Status::SourceMalformed:
-            return refuse(metrics::RequestRejection::Smuggling, http::Reason::BadRequest);
+            return refuse({metrics::RequestRejection::Smuggling, http::Reason::BadRequest});
         case Pump::Status::TooLarge:
-            return refuse(metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge);
+            return refuse({metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge});
         case Pump::Status::SinkFailed:
             break;
     }
     // A backend may answer and close without reading all (413, 401): its answer is looked for.
-    request_failed_ = true;
-    lease_->readable = true;
+    attempt_.request_failed = true;
+    attempt_.lease->readable = true;
     return Step::Continue;
 }
 
 Exchange::Step Exchange::read_response_head() {
-    const auto& limits = proxy_.settings().limits;
-    const auto most = static_cast<std::size_t>(limits.header_bytes.bytes);
-    const http1::HeadLimits head_limits{most, limits.header_count, most};
-    const auto attempt = attempts_;
+    const auto& limits = proxy_.response_limits();
+    const auto attempt = tries_.attempts;
     while (true) {
-        const auto end =
-            http1::find_head_end(response_.buffer().view(), head_limits, response_scan_);
+        const auto end = http1::find_head_end(to_client_.buffer().view(), limits, attempt_.scan);
         if (!end) {
             pool()
-                .slots[slot_]
+                .slots[attempt_.slot]
                 ->cells()
                 .response_failures[metrics::ResponseFailure::Protocol]
                 .add();
             return attempt_failed(AttemptFacts::Failure::Malformed);
         }
         // An interim response is passed on, and the next head may be there already.
-        const Step step = *end ? take_response_head(**end) : read_response_bytes(most);
-        const bool next_attempt = attempts_ != attempt;  // begins with its request, not here
+        const Step step =
+            *end ? take_response_head(**end) : read_response_bytes(limits.header_bytes);
+        const bool next_attempt = tries_.attempts != attempt;  // begins with its request, not here
         if (step != Step::Continue || next_attempt || stage_ != Stage::Exchanging ||
-            response_started_) {
+            answer_.started) {
             return step;
         }
     }
@@ -124,31 +122,31 @@ Exchange::Step Exchange::read_response_head() {
 
 /// Continue: there is more to look at.
 Exchange::Step Exchange::read_response_bytes(std::size_t most) {
-    auto& buffer = response_.buffer();
-    if (!lease_->readable) {
+    auto& buffer = to_client_.buffer();
+    if (!attempt_.lease->readable) {
         return Step::Wait;
     }
     if (buffer.space().empty()) {
         buffer.reserve(std::min(buffer.capacity() * 2, most + 1));
     }
     const auto space = buffer.space();
-    const auto result = lease_->stream().read(space);
+    const auto result = attempt_.lease->stream().read(space);
     if (result.status == net::IoResult::Status::WouldBlock) {
-        lease_->readable = false;
-        return request_failed_ ? no_response() : Step::Wait;
+        attempt_.lease->readable = false;
+        return attempt_.request_failed ? no_response() : Step::Wait;
     }
     if (result.status != net::IoResult::Status::Ok) {
         return no_response();
     }
-    lease_->readable = result.bytes == space.size() || lease_->peer_closed;
+    attempt_.lease->readable = result.bytes == space.size() || attempt_.lease->peer_closed;
     buffer.commit(result.bytes);
-    response_.count_read(result.bytes);
-    if (!response_seen_) {
-        response_seen_ = true;
+    to_client_.count_read(result.bytes);
+    if (!attempt_.response_seen) {
+        attempt_.response_seen = true;
         const auto now = proxy_.loop().now();
-        auto& connections = *pool().slots[slot_];
-        connections.cells().response_duration.observe(now - request_progress_);
-        balancing::observe_latency(connections.backend()->load(), now - attempt_began_, now);
+        auto& connections = *pool().slots[attempt_.slot];
+        connections.cells().response_duration.observe(now - attempt_.progress);
+        balancing::observe_latency(connections.backend()->load(), now - attempt_.began, now);
     }
     return Step::Continue;
 }
@@ -157,41 +155,40 @@ Exchange::Step Exchange::read_response_bytes(std::size_t most) {
 Exchange::Step Exchange::no_response() {
     // A reused connection that brought nothing may only have been stale: attempt_failed() counts
     // it.
-    if (!reused_ || response_seen_) {
-        const auto failure =
-            response_seen_ ? metrics::ResponseFailure::Truncated : metrics::ResponseFailure::Reset;
-        pool().slots[slot_]->cells().response_failures[failure].add();
+    if (!attempt_.reused || attempt_.response_seen) {
+        const auto failure = attempt_.response_seen ? metrics::ResponseFailure::Truncated
+                                                    : metrics::ResponseFailure::Reset;
+        pool().slots[attempt_.slot]->cells().response_failures[failure].add();
     }
     return attempt_failed(AttemptFacts::Failure::Reset);
 }
 
 Exchange::Step Exchange::take_response_head(std::size_t size) {
-    const auto& limits = proxy_.settings().limits;
-    const auto most = static_cast<std::size_t>(limits.header_bytes.bytes);
-    response_head_size_ = size;
-    proxy_.make_body_room(response_.buffer(), size);  // before the views are taken
-    const auto parsed =
-        http1::parse_response_head(response_.buffer().view().substr(0, size),
-                                   {most, limits.header_count, most}, response_head_);
-    const bool unasked = response_head_.status == 101 && !(upgrade_ && request_sent_);
-    if (!parsed || unasked || !http::response_framing(response_head_, head_.method)) {
-        pool().slots[slot_]->cells().response_failures[metrics::ResponseFailure::Protocol].add();
+    answer_.head_size = size;
+    proxy_.make_body_room(to_client_.buffer(), size);  // before the views are taken
+    const auto parsed = http1::parse_response_head(to_client_.buffer().view().substr(0, size),
+                                                   proxy_.response_limits(), answer_.head);
+    const bool unasked = answer_.head.status == 101 && !(request_.upgrade && attempt_.request_sent);
+    if (!parsed || unasked || !http::response_framing(answer_.head, request_.head.method)) {
+        pool()
+            .slots[attempt_.slot]
+            ->cells()
+            .response_failures[metrics::ResponseFailure::Protocol]
+            .add();
         return attempt_failed(AttemptFacts::Failure::Malformed);
     }
-    if (response_head_.status == 101) {
+    if (answer_.head.status == 101) {
         return start_tunnel();
     }
-    return response_head_.status < 200 ? pass_interim() : start_response();
+    return answer_.head.status < 200 ? pass_interim() : start_response();
 }
 
 /// 1xx goes on to a client that knows it (RFC 9110 §15.2) and is dropped for HTTP/1.0.
 Exchange::Step Exchange::pass_interim() {
-    if (head_.version == http::Version::Http11) {
-        const http::ResponseEdits edits{
-            false, false, false, pool_config().hide_backend_identity, false, {}, {}, false, {}};
-        http::write_response_head(response_head_, {}, edits, response_.out().head());
-        interim_passed_ = true;
-        const auto result = response_.out().flush(session_->stream());
+    if (request_.head.version == http::Version::Http11) {
+        http::write_response_head(answer_.head, {}, response_edits(), to_client_.out().head());
+        answer_.interim_passed = true;
+        const auto result = to_client_.out().flush(session_->stream());
         if (result.status == net::IoResult::Status::Failed) {
             return finish(http::Reason::ClientClosed);
         }
@@ -199,14 +196,14 @@ Exchange::Step Exchange::pass_interim() {
             session_->watch_writable();  // what is left goes out in front of the next head
         }
     }
-    response_.buffer().consume(response_head_size_);
-    response_.buffer().compact();
-    response_scan_ = {};
+    to_client_.buffer().consume(answer_.head_size);
+    to_client_.buffer().compact();
+    attempt_.scan = {};
     return Step::Continue;
 }
 
 std::optional<AttemptFacts::Failure> Exchange::retryable_status() const {
-    switch (response_head_.status) {
+    switch (answer_.head.status) {
         case 502:
             return AttemptFacts::Failure::Status502;
         case 503:
@@ -219,16 +216,24 @@ std::optional<AttemptFacts::Failure> Exchange::retryable_status() const {
 }
 
 /// The Set-Cookie that binds the client to the backend that answered; empty: nothing to say.
-std::string_view Exchange::new_cookie() {
+std::string_view Exchange::new_cookie() const {
     const auto& sticky = pool().plan->sticky;
-    return sticky && needs_cookie(*sticky, head_.fields, slot_) ? sticky->set_cookie(slot_)
-                                                                : std::string_view{};
+    return sticky && needs_cookie(*sticky, request_.head.fields, attempt_.slot)
+               ? sticky->set_cookie(attempt_.slot)
+               : std::string_view{};
+}
+
+/// What every response head of this attempt needs; the rest is the caller's.
+http::ResponseEdits Exchange::response_edits() const {
+    return {.hide_identity = pool_config().hide_backend_identity,
+            .backend = pool().slots[attempt_.slot]->backend()->key().address,
+            .host = request_.target.host};
 }
 
 Exchange::Step Exchange::start_response() {
-    status_ = response_head_.status;
-    const auto framing = *http::response_framing(response_head_, head_.method);
-    const auto& backend = pool().slots[slot_]->backend();
+    answer_.status = answer_.head.status;
+    const auto framing = *http::response_framing(answer_.head, request_.head.method);
+    const auto& backend = pool().slots[attempt_.slot]->backend();
     if (const auto failure = retryable_status()) {
         if (decide_retry(facts(*failure), pool_config().retry).next ==
             RetryVerdict::Next::OtherBackend) {
@@ -241,56 +246,49 @@ Exchange::Step Exchange::start_response() {
     }
     using Kind = http::BodyFraming::Kind;
     const bool unbounded = framing.kind == Kind::Chunked || framing.kind == Kind::UntilClose;
-    const bool chunked = unbounded && head_.version == http::Version::Http11;
-    close_delimited_ = unbounded && !chunked;
-    response_keeps_alive_ = framing.kind != Kind::UntilClose &&
-                            http::keeps_alive(response_head_.version, response_head_.fields);
-    keep_alive_ = keep_alive_ && !close_delimited_ && !proxy_.draining();
-    const http::ResponseEdits edits{!keep_alive_, head_.version == http::Version::Http10,
-                                    chunked,      pool_config().hide_backend_identity,
-                                    false,        backend->key().address,
-                                    target_.host, false,
-                                    new_cookie()};
-    http::write_response_head(response_head_, framing, edits, response_.out().head());
-    response_.start(framing, response_head_size_, chunked);
-    response_started_ = true;
+    const bool chunked = unbounded && request_.head.version == http::Version::Http11;
+    answer_.close_delimited = unbounded && !chunked;
+    answer_.backend_keeps_alive = framing.kind != Kind::UntilClose &&
+                                  http::keeps_alive(answer_.head.version, answer_.head.fields);
+    request_.keep_alive = request_.keep_alive && !answer_.close_delimited && !proxy_.draining();
+    auto edits = response_edits();
+    edits.close = !request_.keep_alive;
+    edits.say_keep_alive = request_.head.version == http::Version::Http10;
+    edits.chunked = chunked;
+    edits.set_cookie = new_cookie();
+    http::write_response_head(answer_.head, framing, edits, to_client_.out().head());
+    to_client_.start(framing, answer_.head_size, chunked);
+    answer_.started = true;
     return Step::Continue;
 }
 
 /// Keeps a 502, 503 or 504 that is about to be retried, if it is here as a whole: should nothing
 /// better come, the client gets the last real answer instead of one of ours.
 void Exchange::park_response() {
-    const auto framing = *http::response_framing(response_head_, head_.method);
-    const auto body = response_.buffer().view().substr(response_head_size_);
+    const auto framing = *http::response_framing(answer_.head, request_.head.method);
+    const auto body = to_client_.buffer().view().substr(answer_.head_size);
     const bool whole =
         framing.kind == http::BodyFraming::Kind::None ||
         (framing.kind == http::BodyFraming::Kind::Length && body.size() == framing.length);
     if (!whole) {
         return;
     }
-    parked_keeps_ = keep_alive_ && request_.source_complete() && !proxy_.draining();
-    parked_status_ = response_head_.status;
-    const http::ResponseEdits edits{!parked_keeps_,
-                                    head_.version == http::Version::Http10,
-                                    false,
-                                    pool_config().hide_backend_identity,
-                                    false,
-                                    pool().slots[slot_]->backend()->key().address,
-                                    target_.host,
-                                    false,
-                                    {}};
-    parked_.emplace();
-    http::write_response_head(response_head_, framing, edits, *parked_);
+    auto& parked = tries_.parked.emplace();
+    parked.keep_alive = request_.keep_alive && to_backend_.source_complete() && !proxy_.draining();
+    parked.status = answer_.head.status;
+    auto edits = response_edits();
+    edits.close = !parked.keep_alive;
+    http::write_response_head(answer_.head, framing, edits, parked.text);
     if (framing.kind == http::BodyFraming::Kind::Length) {
-        parked_->append(body);
+        parked.text.append(body);
     }
 }
 
 Exchange::Step Exchange::pump_response() {
-    const auto before = response_.out().written();
-    const Pump::Status status = response_.run(backend_source(), client_sink());
-    if (response_.out().written() != before) {
-        client_gone_noted_ = false;  // it reads: its grace begins anew (docs/adr/0005)
+    const auto before = to_client_.out().written();
+    const Pump::Status status = to_client_.run(backend_source(), client_sink());
+    if (to_client_.out().written() != before) {
+        request_.client_gone_since.reset();  // it reads: its grace begins anew (docs/adr/0005)
     }
     switch (status) {
         case Pump::Status::WaitSource:
@@ -314,47 +312,47 @@ Exchange::Step Exchange::pump_response() {
 }
 
 Exchange::Step Exchange::end_of_response() {
-    if (request_sent_ || request_failed_ || lease_->peer_closed) {
+    if (attempt_.request_sent || attempt_.request_failed || attempt_.lease->peer_closed) {
         return finish(http::Reason::None);
     }
     // The answer came before the request's end. Most clients go on sending, and the backend may go
     // on reading; but one that waits for 100 Continue will not send what it was told not to.
     const bool waits_for_continue =
-        head_.find(http::FieldId::Expect) != nullptr && request_.body().received() == 0;
-    return waits_for_continue || !keep_alive_ ? finish(http::Reason::None) : Step::Wait;
+        request_.head.find(http::FieldId::Expect) != nullptr && to_backend_.body().received() == 0;
+    return waits_for_continue || !request_.keep_alive ? finish(http::Reason::None) : Step::Wait;
 }
 
 /// The response broke off: the client must not take it for whole, or is told if it has seen
 /// nothing.
 Exchange::Step Exchange::broken_response(metrics::ResponseFailure failure) {
-    pool().slots[slot_]->cells().response_failures[failure].add();
+    pool().slots[attempt_.slot]->cells().response_failures[failure].add();
     report(failure == metrics::ResponseFailure::Timeout ? AttemptFacts::Failure::Timeout
                                                         : AttemptFacts::Failure::Reset);
     const auto reason = failure == metrics::ResponseFailure::Timeout ? http::Reason::BackendTimeout
                         : failure == metrics::ResponseFailure::Protocol
                             ? http::Reason::BackendBadResponse
                             : http::Reason::BackendReset;
-    if (response_.out().written() == 0) {
-        response_started_ = false;
+    if (to_client_.out().written() == 0) {
+        answer_.started = false;
         return reply(reason);
     }
     // Where only the close would mark the end, a reset tells that this is not it.
-    reset_at_end_ = close_delimited_;
+    answer_.reset_at_end = answer_.close_delimited;
     return finish(reason);
 }
 
 Exchange::Step Exchange::start_tunnel() {
-    status_ = 101;
-    const http::ResponseEdits edits{false,       false, false, pool_config().hide_backend_identity,
-                                    true,        {},    {},    false,
-                                    new_cookie()};
-    http::write_response_head(response_head_, {}, edits, response_.out().head());
+    answer_.status = 101;
+    auto edits = response_edits();
+    edits.upgrade = true;
+    edits.set_cookie = new_cookie();
+    http::write_response_head(answer_.head, {}, edits, to_client_.out().head());
     const http::BodyFraming raw{http::BodyFraming::Kind::UntilClose, 0};
-    response_.start(raw, response_head_size_, false);
-    request_.start(raw, head_size_, false);
-    request_.set_limit(0);
-    response_started_ = true;
-    keep_alive_ = false;
+    to_client_.start(raw, answer_.head_size, false);
+    to_backend_.start(raw, request_.head_size, false);
+    to_backend_.set_limit(0);
+    answer_.started = true;
+    request_.keep_alive = false;
     stage_ = Stage::Tunnel;
     pool().cells->upgraded_connections_active.add();
     proxy_.loop().cancel(backend_timer_);
@@ -362,24 +360,24 @@ Exchange::Step Exchange::start_tunnel() {
 }
 
 Exchange::Step Exchange::pump_tunnel() {
-    if (client_deadline_passed_ || session_->reset) {
+    if (request_.deadline_passed || session_->reset) {
         return finish(http::Reason::None);
     }
     const auto failed = [](Pump::Status status) {
         return status == Pump::Status::SourceFailed || status == Pump::Status::SinkFailed;
     };
-    if (!tunnel_client_done_) {
-        const Pump::Status status = request_.run(client_source(), backend_sink());
+    if (!tunnel_.client_done) {
+        const Pump::Status status = to_backend_.run(client_source(), backend_sink());
         if (failed(status)) {
             return finish(http::Reason::None);
         }
         if (status == Pump::Status::Done) {
-            tunnel_client_done_ = true;
-            lease_->stream().shutdown_write();
+            tunnel_.client_done = true;
+            attempt_.lease->stream().shutdown_write();
         }
     }
-    if (!tunnel_backend_done_) {
-        const Pump::Status status = response_.run(backend_source(), client_sink());
+    if (!tunnel_.backend_done) {
+        const Pump::Status status = to_client_.run(backend_source(), client_sink());
         if (failed(status)) {
             return finish(http::Reason::None);
         }
@@ -387,11 +385,11 @@ Exchange::Step Exchange::pump_tunnel() {
             session_->watch_writable();
         }
         if (status == Pump::Status::Done) {
-            tunnel_backend_done_ = true;
+            tunnel_.backend_done = true;
             session_->stream().shutdown_write();
         }
     }
-    return tunnel_client_done_ && tunnel_backend_done_ ? finish(http::Reason::None) : Step::Wait;
+    return tunnel_.client_done && tunnel_.backend_done ? finish(http::Reason::None) : Step::Wait;
 }
 
 }  // namespace rproxy::proxy

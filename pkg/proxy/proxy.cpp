@@ -19,8 +19,8 @@ Proxy::Proxy(net::EventLoop& loop, const Options& options)
     : loop_(loop),
       options_(options),
       rng_(options.seed),
-      defaults_(std::make_unique<config::Snapshot>()),
-      settings_(defaults_.get()) {
+      defaults_(std::make_unique<config::Snapshot>()) {
+    use_settings(*defaults_);
     loop_.set_turn_observer(
         [this](std::chrono::nanoseconds worked) { cells_.loop_lag.observe(worked); });
     loop_.set_end_of_turn([this] { turn_ended(); });
@@ -68,9 +68,19 @@ void Proxy::apply(std::shared_ptr<const runtime::Plan> plan,
     reconcile_listeners(*plan, std::move(added));
     retire_missing(*plan);
     snapshot_ = plan->snapshot;
-    settings_ = snapshot_ ? snapshot_.get() : defaults_.get();
+    use_settings(snapshot_ ? *snapshot_ : *defaults_);
     mine->plan = std::move(plan);
     plan_ = WorkerPlan::Ref(std::move(mine));
+}
+
+void Proxy::use_settings(const config::Snapshot& settings) {
+    settings_ = &settings;
+    const auto& limits = settings.limits;
+    const auto header_bytes = static_cast<std::size_t>(limits.header_bytes.bytes);
+    request_limits_ = {header_bytes, limits.header_count,
+                       static_cast<std::size_t>(limits.request_line.bytes)};
+    // A status line has no limit of its own.
+    response_limits_ = {header_bytes, limits.header_count, header_bytes};
 }
 
 void Proxy::retire_missing(const runtime::Plan& plan) {
@@ -129,8 +139,8 @@ void Proxy::set_policy(std::uint64_t revision, std::size_t pool,
     if (plan_ && plan_->plan->revision == revision && pool < plan_->pools.size()) {
         plan_->pools[pool].policy = std::move(policy);
         // A whole backend may have come back: everybody who waits may try.
-        for (Exchange* waiting = plan_->pools[pool].first_waiting; waiting != nullptr;
-             waiting = waiting->next_waiting_) {
+        for (Waiter* waiting = plan_->pools[pool].queue.first(); waiting != nullptr;
+             waiting = waiting->next) {
             wake(*waiting);
         }
     }
@@ -232,19 +242,19 @@ void Proxy::give_back(std::unique_ptr<Exchange> exchange) {
     }
 }
 
-void Proxy::wake(Exchange& exchange) {
-    exchange.queue_slot_free_ = true;
-    woken_.push_back(exchange.session_);
+void Proxy::wake(Waiter& waiter) {
+    waiter.woken = true;
+    woken_.push_back(waiter.session);
 }
 
 void Proxy::slot_freed(WorkerPool& pool) {
-    Exchange* waiting = pool.first_waiting;
-    while (waiting != nullptr && waiting->queue_slot_free_) {
-        waiting = waiting->next_waiting_;  // woken already, for another slot
+    Waiter* waiting = pool.queue.first();
+    while (waiting != nullptr && waiting->woken) {
+        waiting = waiting->next;  // woken already, for another slot
     }
     if (waiting != nullptr) {
         wake(*waiting);
-    } else if (pool.first_waiting == nullptr &&
+    } else if (pool.queue.empty() &&
                pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 &&
                options_.wake_others) {
         options_.wake_others(pool.plan->config.name);
@@ -256,7 +266,7 @@ void Proxy::wake_waiting(const std::string& pool) {
         return;
     }
     for (WorkerPool& candidate : plan_->pools) {
-        if (candidate.plan->config.name == pool && candidate.first_waiting != nullptr) {
+        if (candidate.plan->config.name == pool && !candidate.queue.empty()) {
             slot_freed(candidate);
         }
     }

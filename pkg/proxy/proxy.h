@@ -4,6 +4,7 @@
 #include "base/rng.h"
 #include "http/buffer.h"
 #include "http/reason.h"
+#include "http1/head_parser.h"
 #include "log/access_log.h"
 #include "log/rate_limiter.h"
 #include "metrics/bounds.h"
@@ -93,6 +94,8 @@ public:
     const WorkerPlan::Ref& plan() const { return plan_; }
     const config::ClientTimeouts& timeouts() const { return settings_->timeouts; }
     const config::Snapshot& settings() const { return *settings_; }
+    const http1::HeadLimits& request_limits() const { return request_limits_; }
+    const http1::HeadLimits& response_limits() const { return response_limits_; }
     /// Makes room for a body behind a head of `head_size` that stands at the start of `buffer`: a
     /// large head must not leave a body to be read by the byte. Invalidates views.
     void make_body_room(http::Buffer& buffer, std::size_t head_size) const {
@@ -128,19 +131,22 @@ private:
     void reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> added);
     void retire_missing(const runtime::Plan& plan);
     void sweep_pools();
-    void wake(Exchange& exchange);
+    void use_settings(const config::Snapshot& settings);
+    void wake(Waiter& waiter);
     void refuse(net::Accepted& accepted, runtime::ListenerState& listener);
     void turn_ended();
 
+    ProxyCells cells_;  // first: it begins a cache line
     net::EventLoop& loop_;
     const Options options_;
     XoshiroRng rng_;
-    ProxyCells cells_;
     std::map<backends::BackendKey, std::unique_ptr<backends::ConnectionPool>> connection_pools_;
     std::unordered_map<std::string, RetryBudget> budgets_;
     std::unique_ptr<const config::Snapshot> defaults_;
     std::shared_ptr<const config::Snapshot> snapshot_;
     const config::Snapshot* settings_;  // the present snapshot, or the defaults before the first
+    http1::HeadLimits request_limits_;
+    http1::HeadLimits response_limits_;
     WorkerPlan::Ref plan_;
     std::map<std::string, std::unique_ptr<Acceptor>> acceptors_;  // by address
     Session* sessions_{nullptr};

@@ -70,6 +70,7 @@ public:
 
     http::Buffer& buffer() { return buffer_; }
     Outgoing& out() { return out_; }
+    const Outgoing& out() const { return out_; }
     const http1::BodyReader& body() const { return body_; }
     /// Everything of the body was read from the source (though perhaps not written).
     bool source_complete() const { return body_.complete(); }

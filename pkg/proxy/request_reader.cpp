@@ -1,5 +1,6 @@
+#include "proxy/request_reader.h"
+
 #include "http1/proxy_header.h"
-#include "proxy/exchange.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 
@@ -7,42 +8,38 @@
 
 namespace rproxy::proxy {
 
-Exchange::Step Exchange::read_proxy_header() {
-    auto& buffer = request_.buffer();
+RequestReader::Outcome RequestReader::read_proxy_header(Session& session, Pump& to_backend,
+                                                        bool deadline_passed) const {
+    auto& buffer = to_backend.buffer();
     while (true) {
         const auto header = http1::parse_proxy_header(buffer.view());
         if (header && *header) {
             const auto& source = (*header)->source;
-            session_->take_proxy_header(source ? std::optional(net::Peer{source->ip, source->port})
-                                               : std::nullopt);
+            session.take_proxy_header(source ? std::optional(net::Peer{source->ip, source->port})
+                                             : std::nullopt);
             buffer.consume((*header)->size);
-            stage_ = Stage::ReadingHead;
-            return Step::Continue;
+            return {Status::Taken};
         }
-        if (!header || client_deadline_passed_) {
-            session_->count_bad_proxy_header();
-            return finish(http::Reason::ClientClosed);
+        if (!header || deadline_passed) {
+            session.count_bad_proxy_header();
+            return {Status::Closed};
         }
         // A balancer's TCP check comes and goes without a word; half a header is an error.
         const bool partial = !buffer.empty();
-        const Step step = read_head_bytes(http1::kLargestProxyHeader);
-        if (step == Step::Finished && partial) {
-            session_->count_bad_proxy_header();
+        const Status status = read_bytes(session, to_backend, http1::kLargestProxyHeader);
+        if (status == Status::Closed && partial) {
+            session.count_bad_proxy_header();
         }
-        if (step != Step::Continue) {
-            return step;
+        if (status != Status::Taken) {
+            return {status};
         }
     }
 }
 
-http1::HeadLimits Exchange::request_limits() const {
-    const auto& limits = proxy_.settings().limits;
-    return {static_cast<std::size_t>(limits.header_bytes.bytes), limits.header_count,
-            static_cast<std::size_t>(limits.request_line.bytes)};
-}
-
-Exchange::Step Exchange::read_head() {
-    auto& buffer = request_.buffer();
+RequestReader::Outcome RequestReader::read_head(Session& session, Pump& to_backend,
+                                                Request& request) {
+    auto& buffer = to_backend.buffer();
+    const auto& limits = proxy_.request_limits();
     while (true) {
         if (const auto empty = http1::leading_empty_lines(buffer.view());
             scan_.line_start == 0 && empty != 0) {
@@ -50,67 +47,93 @@ Exchange::Step Exchange::read_head() {
             buffer.compact();
             scan_ = {};
         }
-        if (!buffer.empty() && began_ == MonotonicTime{}) {
+        if (!buffer.empty() && request.began == MonotonicTime{}) {
             // The first byte, be it read now or together with the request before.
-            began_ = proxy_.loop().now();
-            session_->arm(began_ + proxy_.timeouts().client_header);
+            request.began = proxy_.loop().now();
+            session.arm(request.began + proxy_.timeouts().client_header);
         }
-        const auto end = http1::find_head_end(buffer.view(), request_limits(), scan_);
+        const auto end = http1::find_head_end(buffer.view(), limits, scan_);
         if (!end) {
-            return refuse_head(end.error());
+            return {Status::Refused, 0, end.error()};
         }
         if (*end) {
-            return parse_head(**end);
+            return {Status::Taken, **end};
         }
-        if (client_deadline_passed_) {
-            return buffer.empty() ? finish(http::Reason::ClientClosed)
-                                  : reply(http::Reason::ClientTimeout);
+        if (request.deadline_passed) {
+            return {buffer.empty() ? Status::Closed : Status::TimedOut};
         }
-        const Step step = read_head_bytes(request_limits().header_bytes + 1);
-        if (step != Step::Continue) {
-            return step;
+        const Status status = read_bytes(session, to_backend, limits.header_bytes + 1);
+        if (status != Status::Taken) {
+            return {status};
         }
     }
 }
 
-/// Into a buffer that may grow to `most` bytes. Continue: there is more to look at.
-Exchange::Step Exchange::read_head_bytes(std::size_t most) {
-    auto& buffer = request_.buffer();
-    if (!session_->readable) {
-        return Step::Wait;
+/// Into a buffer that may grow to `most` bytes. Taken: there is more to look at.
+RequestReader::Status RequestReader::read_bytes(Session& session, Pump& to_backend,
+                                                std::size_t most) {
+    auto& buffer = to_backend.buffer();
+    if (!session.readable) {
+        return Status::Wait;
     }
     if (buffer.space().empty()) {
         buffer.reserve(std::min(buffer.capacity() * 2, most));
     }
     const auto space = buffer.space();
-    const auto result = session_->stream().read(space);
+    const auto result = session.stream().read(space);
     if (result.status == net::IoResult::Status::WouldBlock) {
-        session_->readable = false;
-        return Step::Wait;
+        session.readable = false;
+        return Status::Wait;
     }
     if (result.status != net::IoResult::Status::Ok) {
-        return finish(http::Reason::ClientClosed);
+        return Status::Closed;
     }
-    session_->readable = result.bytes == space.size() || session_->peer_closed;
+    session.readable = result.bytes == space.size() || session.peer_closed;
     buffer.commit(result.bytes);
-    request_.count_read(result.bytes);
-    return Step::Continue;
+    to_backend.count_read(result.bytes);
+    return Status::Taken;
 }
 
-Exchange::Step Exchange::refuse_head(http1::HeadError error) {
+std::expected<void, http1::HeadError> parse_request(std::string_view head,
+                                                    const http1::HeadLimits& limits,
+                                                    Request& request) {
+    request.head_size = head.size();
+    const auto parsed = http1::parse_request_head(head, limits, request.head);
+    if (!parsed) {
+        return parsed;
+    }
+    const auto framing = http::request_framing(request.head);
+    if (!framing) {
+        return std::unexpected{http1::HeadError::BadFraming};
+    }
+    const auto target = http::parse_target(request.head);
+    if (!target) {
+        return std::unexpected{http1::HeadError::BadSyntax};
+    }
+    request.framing = *framing;
+    request.target = *target;
+    request.keep_alive = http::keeps_alive(request.head.version, request.head.fields);
+    // An upgrade whose request has a body would have to wait for its end; nobody does that.
+    request.upgrade =
+        framing->kind == http::BodyFraming::Kind::None && http::wants_upgrade(request.head);
+    request.parsed = true;
+    return {};
+}
+
+Refusal refusal(http1::HeadError error) {
     switch (error) {
         case http1::HeadError::LineTooLong:
-            return refuse(metrics::RequestRejection::HeaderLimit, http::Reason::UriTooLong);
+            return {metrics::RequestRejection::HeaderLimit, http::Reason::UriTooLong};
         case http1::HeadError::TooLarge:
         case http1::HeadError::TooManyFields:
-            return refuse(metrics::RequestRejection::HeaderLimit, http::Reason::HeadersTooLarge);
+            return {metrics::RequestRejection::HeaderLimit, http::Reason::HeadersTooLarge};
         case http1::HeadError::BadFraming:
-            return refuse(metrics::RequestRejection::Smuggling, http::Reason::BadRequest);
+            return {metrics::RequestRejection::Smuggling, http::Reason::BadRequest};
         case http1::HeadError::BadSyntax:
         case http1::HeadError::BadVersion:
             break;
     }
-    return refuse(metrics::RequestRejection::Malformed, http::Reason::BadRequest);
+    return {metrics::RequestRejection::Malformed, http::Reason::BadRequest};
 }
 
 }  // namespace rproxy::proxy

@@ -1,9 +1,9 @@
 #pragma once
 
-#include "backends/pool_state.h"
 #include "net/event_loop.h"
 #include "net/socket.h"
 #include "net/stream.h"
+#include "proxy/choice.h"
 #include "proxy/exchange.h"
 #include "runtime/plan.h"
 
@@ -20,14 +20,6 @@ struct ClientListener {
     std::shared_ptr<runtime::ListenerState> state;
     std::uint16_t port{0};
     bool proxy_protocol{false};  ///< Trusted peers begin with a PROXY header.
-};
-
-/// The backend that a client connection keeps under `selection: {by: connection}`.
-struct PinnedBackend {
-    const backends::PoolState* pool{nullptr};  // compared, never followed
-    std::uint64_t revision{0};                 // of the plan that `slot` belongs to
-    std::uint32_t slot{0};
-    std::shared_ptr<backends::Backend> backend;
 };
 
 /// One client connection: idle, in an Exchange, or lingering before its close. Small while idle:

@@ -2,6 +2,7 @@
 
 #include "backends/connection_pool.h"
 #include "proxy/retry_budget.h"
+#include "proxy/wait_queue.h"
 #include "runtime/plan.h"
 
 #include <cstdint>
@@ -11,8 +12,6 @@
 
 namespace rproxy::proxy {
 
-class Exchange;
-
 /// A pool as one worker sees it.
 struct WorkerPool {
     const runtime::PoolPlan* plan{nullptr};
@@ -20,9 +19,7 @@ struct WorkerPool {
     std::vector<backends::ConnectionPool::Ref> slots;  ///< By the plan's slot.
     backends::PoolCells* cells{nullptr};
     RetryBudget* budget{nullptr};  ///< The worker's for this pool; kept over reloads.
-    // Requests that wait for a free slot, first come first served.
-    Exchange* first_waiting{nullptr};
-    Exchange* last_waiting{nullptr};
+    WaitQueue queue;               ///< Requests that wait for a free slot.
 };
 
 /// A Plan with this worker's connections and counters looked up. Counted by the exchanges that run

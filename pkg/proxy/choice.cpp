@@ -1,0 +1,99 @@
+#include "proxy/choice.h"
+
+#include "base/hash.h"
+#include "base/strings.h"
+#include "proxy/stickiness.h"
+
+#include <algorithm>
+
+namespace rproxy::proxy {
+
+std::uint64_t hash_key(const WorkerPool& pool, const Request& request) {
+    const auto& hash_on = pool.plan->config.hash_on;
+    using Source = config::HashOn::Source;
+    const bool by_content = pool.plan->config.method == balancing::Method::ConsistentHash;
+    if (by_content && hash_on.source == Source::Path) {
+        return stable_hash(request.target.path);
+    }
+    if (by_content && hash_on.source != Source::ClientIp) {
+        for (const http::Field& field : request.head.fields) {
+            if (hash_on.source == Source::Cookie && field.id == http::FieldId::Cookie) {
+                const auto value = http::cookie_value(field.value, hash_on.name);
+                if (!value.empty()) {
+                    return stable_hash(value);
+                }
+            } else if (hash_on.source == Source::Header &&
+                       equals_ignoring_case(field.name, hash_on.name)) {
+                return stable_hash(field.value);
+            }
+        }
+    }
+    return request.client.address.hash();
+}
+
+namespace {
+
+/// The backend that this client connection was given before, if it may still be used.
+std::optional<std::uint32_t> pinned_slot(const WorkerPool& pool, std::uint64_t revision,
+                                         const balancing::Excluded& excluded,
+                                         PinnedBackend* pinned) {
+    if (pinned == nullptr || pinned->pool != pool.plan->state.get()) {
+        return std::nullopt;
+    }
+    if (pinned->revision != revision) {
+        const auto found =
+            std::ranges::find(pool.plan->backends, pinned->backend, &runtime::BackendPlan::backend);
+        if (found == pool.plan->backends.end()) {
+            return std::nullopt;
+        }
+        pinned->slot = static_cast<std::uint32_t>(found - pool.plan->backends.begin());
+        pinned->revision = revision;
+    }
+    if (!pool.policy->policy->offers(pinned->slot) || excluded.contains(pinned->slot)) {
+        return std::nullopt;
+    }
+    return pinned->slot;
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> pick_backend(const WorkerPool& pool, const Request& request,
+                                          const balancing::Pick& pick,
+                                          std::unique_ptr<PinnedBackend>& pinned) {
+    const auto& policy = *pool.policy->policy;
+    if (pool.plan->sticky) {
+        if (const auto slot =
+                sticky_slot(*pool.plan->sticky, request.head.fields, policy, pick.excluded)) {
+            return slot;
+        }
+    }
+    const auto revision = request.plan->plan->revision;
+    const bool by_connection = pool.plan->config.selection.by == config::SelectionBy::Connection;
+    if (by_connection) {
+        if (const auto slot = pinned_slot(pool, revision, pick.excluded, pinned.get())) {
+            return slot;
+        }
+    }
+    const auto slot = policy.pick(pick);
+    if (slot && by_connection) {
+        pinned = std::make_unique<PinnedBackend>(PinnedBackend{
+            pool.plan->state.get(), revision, *slot, pool.plan->backends[*slot].backend});
+    }
+    return slot;
+}
+
+bool has_other_backend(const WorkerPool& pool, balancing::Excluded excluded, std::uint32_t tried) {
+    if (!excluded.add(tried)) {
+        return false;
+    }
+    const auto& policy = *pool.policy->policy;
+    const auto slots = static_cast<std::uint32_t>(pool.slots.size());
+    for (std::uint32_t slot = 0; slot < slots; ++slot) {
+        if (policy.offers(slot) && !excluded.contains(slot)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace rproxy::proxy

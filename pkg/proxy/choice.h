@@ -1,0 +1,38 @@
+#pragma once
+
+#include "backends/backend.h"
+#include "backends/pool_state.h"
+#include "balancing/policy.h"
+#include "proxy/exchange_state.h"
+#include "proxy/worker_plan.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+/// Which backend a request gets: its cookie's, its connection's, or the policy's choice. Worker
+/// thread only.
+namespace rproxy::proxy {
+
+/// The backend that a client connection keeps under `selection: {by: connection}`.
+struct PinnedBackend {
+    const backends::PoolState* pool{nullptr};  // compared, never followed
+    std::uint64_t revision{0};                 // of the plan that `slot` belongs to
+    std::uint32_t slot{0};
+    std::shared_ptr<backends::Backend> backend;
+};
+
+/// A slot of `pool`, one of `request.plan`, that is eligible and not excluded; nothing if there is
+/// none. `pinned` is the connection's, and follows.
+std::optional<std::uint32_t> pick_backend(const WorkerPool& pool, const Request& request,
+                                          const balancing::Pick& pick,
+                                          std::unique_ptr<PinnedBackend>& pinned);
+
+/// What `hash_on` of `pool` names in this request, or its client's address, hashed.
+std::uint64_t hash_key(const WorkerPool& pool, const Request& request);
+
+/// Whether a pick would find a backend besides `tried` and those excluded. Not tried out by a pick:
+/// that would take a turn of round robin, and a failing backend could come first every time.
+bool has_other_backend(const WorkerPool& pool, balancing::Excluded excluded, std::uint32_t tried);
+
+}  // namespace rproxy::proxy

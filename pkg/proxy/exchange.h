@@ -119,8 +119,6 @@ private:
     Step no_response();
     Step take_response_head(std::size_t size);
     Step pass_interim();
-    Step start_tunnel();
-    Step pump_tunnel();
     Step start_response();
     Step pump_response();
     Step broken_response(metrics::ResponseFailure failure);
@@ -131,6 +129,10 @@ private:
     http::ResponseEdits response_edits() const;
     void on_backend_timer();
     void on_connection_event(backends::Connection& connection) override;
+
+    // exchange_tunnel.cpp: after a 101
+    Step start_tunnel();
+    Step pump_tunnel();
 
     Pump::End client_source();
     Pump::End client_sink();

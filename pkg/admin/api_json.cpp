@@ -51,7 +51,34 @@ std::string_view selection_name(config::SelectionBy by) {
     return "request";
 }
 
-Json backend_json(const control::BackendStatus& backend, const runtime::BackendPlan& plan) {
+Json side_json(const control::SideCounts& side) {
+    const auto quantile = [&side](double q) {
+        const auto latency = side.latency(q);
+        return latency ? Json(static_cast<double>(latency->count()) / 1e9) : Json(nullptr);
+    };
+    return {{"requests", side.requests},
+            {"failures", side.failures},
+            {"p50_seconds", quantile(0.5)},
+            {"p90_seconds", quantile(0.9)}};
+}
+
+Json rollout_json(const std::optional<control::RolloutStatus>& rollout) {
+    if (!rollout) {
+        return nullptr;
+    }
+    return {{"stage", control::to_string(rollout->stage)},
+            {"hash", rollout->candidate.sha256},
+            {"began", unix_seconds(rollout->began)},
+            {"share", rollout->share},
+            {"seconds_left", std::chrono::duration<double>(rollout->left).count()},
+            {"changes", rollout->candidate.changes},
+            {"applied_at_once", rollout->candidate.applied_at_once},
+            {"stable", side_json(rollout->stable)},
+            {"candidate", side_json(rollout->candidate_counts)},
+            {"text", rollout->candidate.text}};
+}
+
+Json backend_json(const control::BackendStatus& backend) {
     std::int64_t active = 0;
     std::int64_t idle = 0;
     std::int64_t requests_active = 0;
@@ -84,11 +111,12 @@ Json backend_json(const control::BackendStatus& backend, const runtime::BackendP
     }
     return {{"name", backend.name},
             {"address", backend.address},
-            {"configured", plan.address},
+            {"configured", backend.configured},
             {"host", endpoint && !endpoint->is_unix() ? endpoint->host : backend.address},
             {"port", endpoint ? endpoint->port : 0},
             {"state", backends::to_string(backend.state)},
             {"eligible", backend.eligible},
+            {"on_trial", backend.on_trial},
             {"weight", backend.weight},
             {"effective_weight", backend.effective_weight},
             {"connections_active", active},
@@ -148,14 +176,12 @@ std::string status_json(const control::Status& status, const ProcessFacts& proce
 
 std::string backends_json(const control::Status& status) {
     auto pools = Json::array();
-    for (std::size_t i = 0; i < status.pools.size(); ++i) {
-        const auto& pool = status.pools[i];
-        const auto& plan = status.plan->pools[i];
+    for (const auto& pool : status.pools) {
         auto rows = Json::array();
         std::size_t up = 0;
-        for (std::size_t slot = 0; slot < pool.backends.size(); ++slot) {
-            rows.push_back(backend_json(pool.backends[slot], plan.backends[slot]));
-            up += pool.backends[slot].state == backends::State::Up ? 1U : 0U;
+        for (const auto& backend : pool.backends) {
+            rows.push_back(backend_json(backend));
+            up += backend.state == backends::State::Up ? 1U : 0U;
         }
         pools.push_back({{"name", pool.name},
                          {"method", balancing::to_string(pool.method)},
@@ -195,6 +221,7 @@ std::string config_json(const control::Status& status,
                  {"writable", writable},
                  {"applied", time(status.applied)},
                  {"last_result", last},
+                 {"rollout", rollout_json(status.rollout)},
                  {"versions", list}});
 }
 

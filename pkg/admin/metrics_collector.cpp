@@ -256,6 +256,20 @@ void add_workers(Exposition& out, const control::Workers& workers) {
     out.add_histogram(Family::EventLoopLag, {}, lag.counts(), lag.sum());
 }
 
+void add_rollout(Exposition& out, const control::Status& status) {
+    out.add(Family::ConfigRolloutActive, {}, status.rollout ? 1 : 0);
+    out.add(Family::ConfigRolloutShare, {}, status.rollout ? status.rollout->share : 0);
+    out.add_each(Family::ConfigRolloutsTotal, {}, status.rollouts);
+    for (std::size_t side = 0; side < status.rollout_totals.size(); ++side) {
+        const auto& totals = status.rollout_totals[side];
+        const auto name = metrics::kRolloutSideNames[side];
+        out.add(Family::ConfigRolloutRequestsTotal, {name}, static_cast<double>(totals.requests));
+        out.add(Family::ConfigRolloutFailuresTotal, {name}, static_cast<double>(totals.failures));
+        out.add_histogram(Family::ConfigRolloutAnswerDuration, {name}, totals.answer_time.counts(),
+                          totals.answer_time.sum());
+    }
+}
+
 void add_config(Exposition& out, const control::Status& status) {
     out.add_each(Family::ConfigReloadsTotal, {}, status.reloads);
     const auto& last = status.last_reload;
@@ -271,6 +285,7 @@ void add_config(Exposition& out, const control::Status& status) {
             {status.sha256, none ? std::string_view("default") : control::to_string(status.source)},
             1);
     out.add(Family::ConfigSnapshotsLive, {}, static_cast<double>(status.snapshots_live));
+    add_rollout(out, status);
 }
 
 }  // namespace

@@ -128,12 +128,13 @@ Section<Metrics> metrics_section() {
 
 Section<Rollout> rollout_section() {
     return {{key("canary", &Rollout::canary, share(percent(0.1)),
-                 {.meaning = "The share of new requests that a changed configuration gets first."}),
+                 {.meaning = "The share of new requests that this configuration gets first."}),
              key("for", &Rollout::duration, duration(100ms, 24h),
-                 {.meaning = "How long it is compared with the old one before all follow it."}),
+                 {.meaning = "How long it is compared with the one before until it gets all."}),
              key("max_error_ratio", &Rollout::max_error_ratio, number(1, 1000),
                  {.meaning = "It is rolled back when its share of failed requests is more than so "
-                             "many times the old one's."})}};
+                             "many times that of the one before, or of 1 %; also when it is twice "
+                             "as slow."})}};
 }
 
 /// Pools in the file are a map; in the Snapshot they carry their names.

@@ -21,9 +21,6 @@ std::vector<Issue> unsupported(const Snapshot& snapshot) {
             refuse("pools." + pool.name + ".tls", "TLS towards backends");
         }
     }
-    if (snapshot.rollout) {
-        refuse("rollout", "the canary of a change");
-    }
     return issues;
 }
 

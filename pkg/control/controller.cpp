@@ -81,12 +81,14 @@ void Controller::start() {
 
 void Controller::reload() {
     auto result = watcher_.force(loop_.now());
-    const bool refused = last_reload_ && last_reload_->result == ReloadResult::Rejected &&
+    const bool refused = last_reload_ &&
+                         (last_reload_->result == ReloadResult::Rejected || rolled_back_) &&
                          !last_reload_->text.empty();
     if (result) {
         handle(std::move(result));
     } else if (refused) {
-        // The same text may be right by now: a port that was taken is free.
+        // The same text may be right by now: a port that was taken is free, a backend was mended.
+        rolled_back_.reset();
         const std::string text = last_reload_->text;
         consider(text, sha256_hex(text), Source::File);
     } else {
@@ -119,12 +121,27 @@ void Controller::handle(ConfigWatcher::Result result) {
         return;
     }
     const auto& change = **result;
+    if (rolled_back_ && rolled_back_->sha256 == change.sha256) {
+        // The file was away and is back with the same bytes; its verdict stands.
+        log::error("configuration was rolled back before", "sha256", change.sha256.substr(0, 12),
+                   "evidence", rolled_back_->evidence);
+        note_rolled_back(change.text);
+        return;
+    }
+    rolled_back_.reset();
     if (change.sha256 == sha256_ && source_ == Source::File) {
-        ++reloads_[static_cast<std::size_t>(ReloadResult::Unchanged)];
-        last_reload_ = LastReload{ReloadResult::Unchanged, loop_.wall_now(), {}, {}};
+        if (rollout_) {
+            abandon_rollout();
+        }
+        unchanged();
         return;
     }
     consider(change.text, change.sha256, Source::File);
+}
+
+void Controller::unchanged() {
+    ++reloads_[static_cast<std::size_t>(ReloadResult::Unchanged)];
+    last_reload_ = LastReload{ReloadResult::Unchanged, loop_.wall_now(), {}, {}};
 }
 
 bool Controller::consider(const std::string& text, const std::string& sha256, Source source) {
@@ -145,10 +162,19 @@ bool Controller::consider(const std::string& text, const std::string& sha256, So
             delete dead;
             live->fetch_sub(1, std::memory_order_relaxed);
         });
+    if (wants_rollout(*snapshot, source)) {
+        return begin_rollout({snapshot, text, sha256, config::plan(*snapshot_, *snapshot),
+                              applied_at_once(*snapshot_, *snapshot)});
+    }
+    const auto replaced = publisher_.trial_cells();
     const auto published = publisher_.publish(snapshot, generation_ + 1);
     if (!published) {
         reject(published.error(), text);
         return false;
+    }
+    if (replaced) {
+        rollout_.reset();
+        count_rollout(RolloutResult::Replaced, *replaced);
     }
     accept(snapshot, text, sha256, source);
     return true;
@@ -333,6 +359,24 @@ std::vector<std::string> Controller::not_ready_reasons() const {
     return reasons;
 }
 
+BackendStatus Controller::backend_status(const runtime::BackendPlan& backend) const {
+    BackendStatus row;
+    row.name = backend.name;
+    row.address = backend.backend->key().address;
+    row.configured = backend.address;
+    row.backend = backend.backend;
+    row.weight = backend.weight;
+    row.effective_weight = backend.weight;
+    if (const auto* const tracker = publisher_.monitor().find(backend.backend->key())) {
+        row.state = tracker->state();
+        row.slow_start = tracker->in_slow_start(loop_.now());
+        row.effective_weight = backend.weight * tracker->weight_factor(loop_.now());
+        row.facts = tracker->facts(loop_.now());
+        row.check_durations.add(*publisher_.monitor().check_durations(backend.backend->key()));
+    }
+    return row;
+}
+
 PoolStatus Controller::pool_status(std::size_t index) const {
     const auto& pool = publisher_.plan()->pools[index];
     const auto& policy = publisher_.policy(index);
@@ -344,25 +388,47 @@ PoolStatus Controller::pool_status(std::size_t index) const {
                       publisher_.all_down_since(pool.config.name),
                       {}};
     for (std::size_t slot = 0; slot < pool.backends.size(); ++slot) {
-        const auto& backend = pool.backends[slot];
-        BackendStatus row;
-        row.name = backend.name;
-        row.address = backend.backend->key().address;
-        row.backend = backend.backend;
-        row.weight = backend.weight;
-        row.effective_weight = backend.weight;
+        status.backends.push_back(backend_status(pool.backends[slot]));
         // In fail-open the unhealthy ones are offered; that does not make them well.
-        row.eligible = !policy.fail_open && policy.policy->offers(static_cast<std::uint32_t>(slot));
-        if (const auto* const tracker = publisher_.monitor().find(backend.backend->key())) {
-            row.state = tracker->state();
-            row.slow_start = tracker->in_slow_start(loop_.now());
-            row.effective_weight = backend.weight * tracker->weight_factor(loop_.now());
-            row.facts = tracker->facts(loop_.now());
-            row.check_durations.add(*publisher_.monitor().check_durations(backend.backend->key()));
-        }
-        status.backends.push_back(std::move(row));
+        status.backends.back().eligible =
+            !policy.fail_open && policy.policy->offers(static_cast<std::uint32_t>(slot));
     }
     return status;
+}
+
+/// What takes requests on trial is to be seen, too: pools and backends that the running
+/// configuration does not have.
+void Controller::add_trial_pools(std::vector<PoolStatus>& pools) const {
+    const auto plan = publisher_.trial_plan();
+    for (std::size_t i = 0; plan && i < plan->pools.size(); ++i) {
+        const auto& pool = plan->pools[i];
+        const auto& policy = publisher_.trial_policy(i);
+        auto shown = std::ranges::find(pools, pool.config.name, &PoolStatus::name);
+        if (shown == pools.end()) {
+            pools.push_back({pool.config.name,
+                             pool.state,
+                             pool.config.method,
+                             pool.config.selection.by,
+                             policy.fail_open,
+                             std::nullopt,
+                             {}});
+            shown = std::prev(pools.end());
+        }
+        for (std::size_t slot = 0; slot < pool.backends.size(); ++slot) {
+            if (pool.backends[slot].shared) {
+                continue;
+            }
+            auto row = backend_status(pool.backends[slot]);
+            row.on_trial = true;
+            row.eligible =
+                !policy.fail_open && policy.policy->offers(static_cast<std::uint32_t>(slot));
+            if (std::ranges::find(shown->backends, row.name, &BackendStatus::name) !=
+                shown->backends.end()) {
+                row.name += " (on trial)";  // two backends must not have one set of series
+            }
+            shown->backends.push_back(std::move(row));
+        }
+    }
 }
 
 Status Controller::status() const {
@@ -372,7 +438,9 @@ Status Controller::status() const {
         for (std::size_t i = 0; i < status.plan->pools.size(); ++i) {
             status.pools.push_back(pool_status(i));
         }
+        add_trial_pools(status.pools);
     }
+    add_rollout_status(status);
     status.not_ready = not_ready_reasons();
     status.draining = drain_stage_ != DrainStage::None;
     status.source = source_;

@@ -5,6 +5,7 @@
 #include "control/history.h"
 #include "control/last_known_good.h"
 #include "control/publisher.h"
+#include "control/rollout.h"
 #include "control/workers.h"
 #include "net/event_loop.h"
 
@@ -27,11 +28,13 @@ namespace rproxy::control {
 struct BackendStatus {
     std::string name;
     std::string address;
+    std::string configured;  ///< The address in the file: a name stays a name.
     std::shared_ptr<const backends::Backend> backend;
     backends::State state{backends::State::Unknown};
     bool eligible{false};  ///< Offered to new requests now.
     bool slow_start{false};
     bool departed{false};  ///< Left the configuration since the last scrape.
+    bool on_trial{false};  ///< Only the configuration on trial has it.
     std::uint32_t weight{1};
     double effective_weight{1};
     backends::HealthTracker::Facts facts;
@@ -46,6 +49,13 @@ struct PoolStatus {
     bool fail_open{false};
     std::optional<WallTime> all_down_since;
     std::vector<BackendStatus> backends;
+};
+
+/// What one side of all rollouts since the start has seen.
+struct SideTotals {
+    std::uint64_t requests{0};
+    std::uint64_t failures{0};
+    metrics::HistogramSum<metrics::kLatencyBounds> answer_time;
 };
 
 /// The whole process at a moment, for metrics and the admin API. A copy: any thread may read it.
@@ -63,6 +73,9 @@ struct Status {
     std::optional<WallTime> last_success;
     std::array<std::uint64_t, 4> reloads{};  ///< By ReloadResult.
     std::int64_t snapshots_live{0};
+    std::optional<RolloutStatus> rollout;
+    std::array<std::uint64_t, metrics::label_count<metrics::RolloutResult>()> rollouts{};
+    std::array<SideTotals, metrics::label_count<metrics::RolloutSide>()> rollout_totals{};
 };
 
 /// The control thread's work: watches the file, judges and publishes configurations, keeps the
@@ -124,14 +137,30 @@ private:
 
     void poll_watcher();
     void handle(ConfigWatcher::Result result);
+    void unchanged();
     bool consider(const std::string& text, const std::string& sha256, Source source);
     void accept(std::shared_ptr<const config::Snapshot> snapshot, const std::string& text,
                 const std::string& sha256, Source source);
     void reject(std::vector<config::Issue> issues, const std::string& text);
+    // controller_rollout.cpp
+    using RolloutResult = metrics::RolloutResult;
+    bool wants_rollout(const config::Snapshot& snapshot, Source source) const;
+    bool begin_rollout(Candidate candidate);
+    void on_rollout_timer();
+    void promote(const std::string& evidence);
+    void roll_back(const std::string& evidence);
+    void note_rolled_back(const std::string& text);
+    void abandon_rollout();
+    void end_rollout();
+    void count_rollout(RolloutResult result, const proxy::RolloutCells& cells);
+    void add_rollout_status(Status& status) const;
+
     void use_last_known_good(const std::string& why);
     void listen_without_configuration();
     std::vector<std::string> not_ready_reasons() const;
+    BackendStatus backend_status(const runtime::BackendPlan& backend) const;
     PoolStatus pool_status(std::size_t index) const;
+    void add_trial_pools(std::vector<PoolStatus>& pools) const;
     void on_transition(const backends::BackendKey& key, const std::string& name,
                        const backends::Transition& transition);
     void on_pool_health(const std::string& pool, bool all_down);
@@ -157,6 +186,10 @@ private:
     std::optional<LastReload> last_reload_;
     std::optional<WallTime> last_success_;
     std::array<std::uint64_t, 4> reloads_{};
+    std::optional<Rollout> rollout_;  // the publisher has a trial exactly then
+    std::optional<RolledBack> rolled_back_;
+    std::array<std::uint64_t, metrics::label_count<RolloutResult>()> rollouts_{};
+    std::array<SideTotals, metrics::label_count<metrics::RolloutSide>()> rollout_totals_{};
     std::deque<Version> versions_;  // newest first
     EventRing events_;
     bool listening_{false};
@@ -167,6 +200,7 @@ private:
     MonotonicTime drain_deadline_;
     net::MemberTimer<Controller, &Controller::poll_watcher> watch_timer_{*this};
     net::MemberTimer<Controller, &Controller::on_drain_timer> drain_timer_{*this};
+    net::MemberTimer<Controller, &Controller::on_rollout_timer> rollout_timer_{*this};
 };
 
 }  // namespace rproxy::control

@@ -40,30 +40,52 @@ Publisher::~Publisher() = default;
 
 std::expected<void, std::vector<config::Issue>> Publisher::publish(
     std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation) {
-    auto previous = std::exchange(snapshot_, std::move(snapshot));
-    const auto previous_generation = std::exchange(generation_, generation);
     auto plan = std::make_shared<runtime::Plan>();
-    plan->snapshot = snapshot_;
-    plan->generation = generation_;
-    auto sockets = open_listeners(*plan);
+    plan->snapshot = std::move(snapshot);
+    plan->generation = generation;
+    auto sockets = open_listeners(*plan, nullptr);
     if (!sockets) {
-        snapshot_ = std::move(previous);
-        generation_ = previous_generation;
         return std::unexpected{std::move(sockets.error())};
     }
-    collect_names(*snapshot_);  // nothing can fail any more
-    distribute(plan, std::move(*sockets));
+    // Nothing can fail any more. What a trial brought is kept until the promoted plan has it.
+    const auto trial = std::exchange(trial_, std::nullopt);
+    running_.snapshot = plan->snapshot;
+    running_.generation = generation;
+    running_.policies.clear();
+    collect_names();
+    running_.plan = compile(running_, std::move(plan));
+    configure_monitors();
+    make_policies(running_);
+    distribute(std::move(*sockets));
+    std::erase_if(all_down_since_, [this](const auto& entry) {
+        return std::ranges::find(running_.snapshot->pools, entry.first, &config::Pool::name) ==
+               running_.snapshot->pools.end();
+    });
     resolve_due();
     return {};
 }
 
 /// The same configuration with other addresses behind its names.
 void Publisher::republish() {
-    auto plan = std::make_shared<runtime::Plan>();
-    plan->snapshot = snapshot_;
-    plan->generation = generation_;
-    plan->listeners = plan_->listeners;
-    distribute(plan, std::vector<std::vector<proxy::Proxy::Socket>>(workers_.size()));
+    const auto again = [this](Published& published) {
+        auto plan = std::make_shared<runtime::Plan>();
+        plan->snapshot = published.snapshot;
+        plan->generation = published.generation;
+        plan->listeners = published.plan->listeners;
+        plan->leaving = published.plan->leaving;
+        published.policies.clear();
+        published.plan = compile(published, std::move(plan));
+    };
+    again(running_);
+    if (trial_) {
+        again(*trial_);
+    }
+    configure_monitors();
+    make_policies(running_);
+    if (trial_) {
+        make_policies(*trial_);
+    }
+    distribute(std::vector<std::vector<proxy::Proxy::Socket>>(workers_.size()));
 }
 
 /// One socket for each worker. `port` is what to bind and becomes what was bound: where the
@@ -91,12 +113,12 @@ std::expected<std::vector<net::Fd>, std::error_code> Publisher::bind_for_all(
 }
 
 std::expected<std::vector<std::vector<proxy::Proxy::Socket>>, std::vector<config::Issue>>
-Publisher::open_listeners(runtime::Plan& plan) {
+Publisher::open_listeners(runtime::Plan& plan, const runtime::Plan* leaving) {
     std::vector<std::vector<proxy::Proxy::Socket>> sockets(workers_.size());
     std::vector<config::Issue> issues;
     std::map<std::string, OpenListener> listeners;
-    for (std::size_t i = 0; i < snapshot_->listeners.size(); ++i) {
-        const auto& listener = snapshot_->listeners[i];
+    for (std::size_t i = 0; i < plan.snapshot->listeners.size(); ++i) {
+        const auto& listener = plan.snapshot->listeners[i];
         const std::string address = listener.address.to_string();
         const auto known = listeners_.find(address);
         OpenListener open{nullptr, listener.address.port};
@@ -120,17 +142,22 @@ Publisher::open_listeners(runtime::Plan& plan) {
     if (!issues.empty()) {
         return std::unexpected{std::move(issues)};
     }
+    for (const auto& listener :
+         leaving == nullptr ? std::vector<runtime::ListenerPlan>{} : leaving->listeners) {
+        const std::string address = listener.config.address.to_string();
+        if (listeners.emplace(address, OpenListener{listener.state, listener.port}).second) {
+            plan.leaving.push_back(listener);
+        }
+    }
     listeners_ = std::move(listeners);
     return sockets;
 }
 
 void Publisher::add_backends(const config::Pool& pool, const config::Backend& backend,
-                             runtime::PoolPlan& plan) {
+                             runtime::PoolPlan& plan, std::set<std::string>& known) {
     const auto add = [&](const Endpoint& endpoint, std::string name) {
         const backends::BackendKey key{pool.name, endpoint.to_string()};
-        const bool known = std::ranges::any_of(
-            plan.backends, [&](const auto& other) { return other.backend->key() == key; });
-        if (known) {
+        if (!known.insert(key.address).second) {
             return;  // two names, or a name and an address, that mean the same backend
         }
         plan.backends.push_back({registry_.backend(key, *net::SocketAddress::of(endpoint)),
@@ -149,12 +176,14 @@ void Publisher::add_backends(const config::Pool& pool, const config::Backend& ba
     }
 }
 
-runtime::PoolPlan Publisher::compile_pool(const config::Pool& pool) {
+runtime::PoolPlan Publisher::compile_pool(const config::Snapshot& snapshot,
+                                          const config::Pool& pool) {
     runtime::PoolPlan plan;
     plan.config = pool;
     plan.state = registry_.pool(pool.name);
+    std::set<std::string> known;
     for (const auto& backend : pool.backends) {
-        add_backends(pool, backend, plan);
+        add_backends(pool, backend, plan, known);
     }
     if (pool.sticky) {
         std::vector<std::string> values;
@@ -166,58 +195,60 @@ runtime::PoolPlan Publisher::compile_pool(const config::Pool& pool) {
     }
     if (pool.when_all_down.action == config::WhenAllDown::Action::UsePool) {
         const auto found =
-            std::ranges::find(snapshot_->pools, pool.when_all_down.pool, &config::Pool::name);
-        if (found != snapshot_->pools.end()) {
-            plan.fallback = static_cast<std::uint32_t>(found - snapshot_->pools.begin());
+            std::ranges::find(snapshot.pools, pool.when_all_down.pool, &config::Pool::name);
+        if (found != snapshot.pools.end()) {
+            plan.fallback = static_cast<std::uint32_t>(found - snapshot.pools.begin());
         }
     }
     return plan;
 }
 
-void Publisher::distribute(const std::shared_ptr<runtime::Plan>& plan,
-                           std::vector<std::vector<proxy::Proxy::Socket>> sockets) {
+std::shared_ptr<const runtime::Plan> Publisher::compile(const Published& published,
+                                                        std::shared_ptr<runtime::Plan> plan) {
     plan->revision = ++revision_;
-    for (const auto& pool : snapshot_->pools) {
-        plan->pools.push_back(compile_pool(pool));
+    for (const auto& pool : published.snapshot->pools) {
+        plan->pools.push_back(compile_pool(*published.snapshot, pool));
     }
-    plan->routes = routing::RouteTable(snapshot_->routes, snapshot_->pools);
-    // Trackers first, so that the first choice already knows who is draining or disabled.
-    std::vector<backends::Monitor::PoolTargets> targets;
-    for (const auto& pool : plan->pools) {
-        auto& pool_targets = targets.emplace_back();
-        pool_targets.config = &pool.config;
-        for (const auto& backend : pool.backends) {
-            pool_targets.targets.push_back({backend.backend, backend.admin_state, backend.address});
+    if (trial_ && &published == &*trial_) {
+        mark_shared(*plan);
+    }
+    plan->routes = routing::RouteTable(published.snapshot->routes, published.snapshot->pools);
+    return plan;
+}
+
+void Publisher::make_policies(Published& published) {
+    std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies;
+    for (const auto& pool : published.plan->pools) {
+        policies.push_back(make_policy(pool, published));
+        if (&published == &running_) {
+            note_pool_health(pool, *policies.back());
         }
     }
-    plan_ = plan;
-    policies_.clear();
-    monitor_.configure(targets);
-    std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies;
-    for (const auto& pool : plan->pools) {
-        policies.push_back(make_policy(pool));
-        note_pool_health(pool, *policies.back());
-    }
-    policies_ = std::move(policies);
+    published.policies = std::move(policies);
+}
+
+void Publisher::distribute(std::vector<std::vector<proxy::Proxy::Socket>> sockets) {
+    ++distributed_;
     acknowledgements_ = 0;
+    proxy::Proxy::Assignment assignment{{running_.plan, running_.policies}, {}, {}, 0};
+    if (trial_) {
+        assignment.candidate = {trial_->plan, trial_->policies};
+        assignment.cells = trial_->cells;
+        assignment.share = trial_->share;
+    }
     for (std::size_t i = 0; i < workers_.size(); ++i) {
         auto& member = workers_.members()[i];
-        member.worker->loop().post([this, &proxy = *member.proxy, plan = plan_,
-                                    policies = policies_, added = std::move(sockets[i])]() mutable {
-            const auto revision = plan->revision;
-            proxy.apply(std::move(plan), std::move(policies), std::move(added));
-            loop_.post([this, revision] {
-                if (revision == revision_ && ++acknowledgements_ == workers_.size()) {
-                    acknowledged_revision_ = revision;
+        member.worker->loop().post([this, &proxy = *member.proxy, assignment, number = distributed_,
+                                    added = std::move(sockets[i])]() mutable {
+            proxy.apply(std::move(assignment), std::move(added));
+            loop_.post([this, number] {
+                if (number == distributed_ && ++acknowledgements_ == workers_.size()) {
+                    acknowledged_ = number;
                 }
             });
         });
     }
     registry_.sweep();
-    std::erase_if(all_down_since_, [this](const auto& entry) {
-        return std::ranges::find(snapshot_->pools, entry.first, &config::Pool::name) ==
-               snapshot_->pools.end();
-    });
 }
 
 namespace {
@@ -259,9 +290,10 @@ struct Candidates {
 
 }  // namespace
 
-std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime::PoolPlan& pool) {
+std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime::PoolPlan& pool,
+                                                                  Published& published) {
     using backends::Eligibility;
-    const Candidates candidates(pool, monitor_, loop_.now());
+    const Candidates candidates(pool, judge_of(published, pool.config.name), loop_.now());
     auto result = std::make_shared<runtime::PoolPolicy>();
     auto offered = Eligibility::Yes;
     if (!candidates.any(Eligibility::Yes, pool)) {
@@ -284,14 +316,14 @@ std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime:
     }
     result->policy = balancing::make_policy(pool.config.method, members, pool.state->cursor());
     if (pool.config.selection.by == config::SelectionBy::Interval) {
-        pin_for_interval(pool, *result);
+        pin_for_interval(pool, *result, published.intervals[pool.config.name]);
     }
     return result;
 }
 
 /// One backend for everybody until the interval ends or it is no longer offered.
-void Publisher::pin_for_interval(const runtime::PoolPlan& pool, runtime::PoolPolicy& policy) {
-    Interval& interval = intervals_[pool.config.name];
+void Publisher::pin_for_interval(const runtime::PoolPlan& pool, runtime::PoolPolicy& policy,
+                                 Interval& interval) {
     const auto slot_of = [&](const backends::Backend* wanted) {
         const auto found = std::ranges::find_if(
             pool.backends, [&](const auto& backend) { return backend.backend.get() == wanted; });
@@ -321,14 +353,20 @@ void Publisher::pin_for_interval(const runtime::PoolPlan& pool, runtime::PoolPol
 }
 
 void Publisher::on_interval() {
-    std::vector<std::string> due;
+    std::set<std::string> due;
     interval_due_ = MonotonicTime::max();
-    for (const auto& [name, interval] : intervals_) {
-        if (interval.end <= loop_.now()) {
-            due.push_back(name);
-        } else {
-            interval_due_ = std::min(interval_due_, interval.end);
+    const auto look = [&](const Published& published) {
+        for (const auto& [name, interval] : published.intervals) {
+            if (interval.end <= loop_.now()) {
+                due.insert(name);
+            } else {
+                interval_due_ = std::min(interval_due_, interval.end);
+            }
         }
+    };
+    look(running_);
+    if (trial_) {
+        look(*trial_);
     }
     if (interval_due_ != MonotonicTime::max()) {
         loop_.arm(interval_timer_, interval_due_);
@@ -339,17 +377,27 @@ void Publisher::on_interval() {
 }
 
 void Publisher::rebuild_policy(const std::string& name) {
-    if (!plan_ || policies_.size() != plan_->pools.size()) {
-        return;  // in the middle of distribute(), which makes all choices anyway
+    rebuild_policy(name, running_);
+    if (trial_) {
+        rebuild_policy(name, *trial_);
     }
-    for (std::size_t i = 0; i < plan_->pools.size(); ++i) {
-        const auto& pool = plan_->pools[i];
+}
+
+void Publisher::rebuild_policy(const std::string& name, Published& published) {
+    if (!published.plan || published.policies.size() != published.plan->pools.size()) {
+        return;  // on the way to make_policies(), which makes all choices anyway
+    }
+    for (std::size_t i = 0; i < published.plan->pools.size(); ++i) {
+        const auto& pool = published.plan->pools[i];
         if (pool.config.name != name) {
             continue;
         }
-        policies_[i] = make_policy(pool);
-        note_pool_health(pool, *policies_[i]);
-        workers_.post_to_all([revision = revision_, i, policy = policies_[i]](proxy::Proxy& proxy) {
+        published.policies[i] = make_policy(pool, published);
+        if (&published == &running_) {
+            note_pool_health(pool, *published.policies[i]);
+        }
+        workers_.post_to_all([revision = published.plan->revision, i,
+                              policy = published.policies[i]](proxy::Proxy& proxy) {
             proxy.set_policy(revision, i, policy);
         });
     }
@@ -373,15 +421,21 @@ std::optional<WallTime> Publisher::all_down_since(const std::string& pool) const
 void Publisher::on_transition(const backends::BackendKey& key,
                               const backends::Transition& transition) {
     std::string name = key.address;
-    if (plan_) {
-        for (const auto& pool : plan_->pools) {
-            for (const auto& backend : pool.backends) {
-                if (backend.backend->key() == key) {
-                    name = backend.name;
-                }
+    const auto look = [&](const runtime::Plan* plan) {
+        for (std::size_t i = 0; plan != nullptr && i < plan->pools.size(); ++i) {
+            if (plan->pools[i].config.name != key.pool) {
+                continue;
+            }
+            const auto found = std::ranges::find_if(
+                plan->pools[i].backends,
+                [&key](const auto& backend) { return backend.backend->key() == key; });
+            if (found != plan->pools[i].backends.end()) {
+                name = found->name;
             }
         }
-    }
+    };
+    look(trial_ ? trial_->plan.get() : nullptr);
+    look(running_.plan.get());
     listener_.on_transition(key, name, transition);
     rebuild_policy(key.pool);
     if (transition.is_crash) {
@@ -393,12 +447,12 @@ void Publisher::on_transition(const backends::BackendKey& key,
     }
 }
 
-void Publisher::collect_names(const config::Snapshot& snapshot) {
+void Publisher::collect_names() {
     for (auto& [host, name] : names_) {
         name.wanted = false;
     }
     std::map<std::string, Name> wanted;
-    for (const auto& pool : snapshot.pools) {
+    const auto collect = [&](const config::Pool& pool) {
         for (const auto& backend : pool.backends) {
             if (backend.address.is_unix() || backend.address.ip()) {
                 continue;
@@ -412,6 +466,10 @@ void Publisher::collect_names(const config::Snapshot& snapshot) {
                                         : pool.resolve_interval;
             name.wanted = true;
         }
+    };
+    std::ranges::for_each(running_.snapshot->pools, collect);
+    if (trial_) {
+        std::ranges::for_each(trial_->snapshot->pools, collect);
     }
     names_ = std::move(wanted);
 }

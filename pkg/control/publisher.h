@@ -14,6 +14,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,20 +42,41 @@ public:
     Publisher(const Publisher&) = delete;
     Publisher& operator=(const Publisher&) = delete;
 
-    /// Makes `snapshot` the running configuration. On failure (an address that cannot be listened
-    /// on) nothing has changed.
+    /// Makes `snapshot` the running configuration and ends the trial of another, if one goes on;
+    /// that may be of this one, which is then promoted, or not, which goes back to what runs. On
+    /// failure (an address that cannot be listened on) nothing has changed.
     std::expected<void, std::vector<config::Issue>> publish(
         std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation);
 
-    const std::shared_ptr<const runtime::Plan>& plan() const { return plan_; }
+    /// Puts `snapshot` on trial beside the running configuration, in the place of another trial:
+    /// its new backends are probed at once, its listeners and what concerns whole client
+    /// connections apply at once, and its pools and routes take a share of the requests as soon as
+    /// set_trial_share() says so. Fails as publish() does.
+    std::expected<void, std::vector<config::Issue>> try_out(
+        std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation);
+    /// Only during a trial.
+    void set_trial_share(double share);
+    /// During a trial its counts; null otherwise.
+    std::shared_ptr<const proxy::RolloutCells> trial_cells() const;
+    /// Every backend of the trial was probed once and every name looked up once.
+    bool trial_checked() const;
+    /// Pools of the trial without a healthy backend that the running configuration does not have,
+    /// or has with one.
+    std::vector<std::string> trial_dead_pools() const;
+
+    /// The running configuration's; null before the first.
+    const std::shared_ptr<const runtime::Plan>& plan() const { return running_.plan; }
+    /// Of the configuration on trial; null without one.
+    std::shared_ptr<const runtime::Plan> trial_plan() const;
     backends::Monitor& monitor() { return monitor_; }
     const backends::Monitor& monitor() const { return monitor_; }
-    /// The present choice of a pool, by its index in the plan.
-    const runtime::PoolPolicy& policy(std::size_t pool) const { return *policies_[pool]; }
+    /// The present choice of a pool, by its index in the running plan or the one on trial.
+    const runtime::PoolPolicy& policy(std::size_t pool) const { return *running_.policies[pool]; }
+    const runtime::PoolPolicy& trial_policy(std::size_t pool) const;
     /// Since when a pool has nothing healthy; nothing while it has.
     std::optional<WallTime> all_down_since(const std::string& pool) const;
     /// Every worker runs on the newest plan.
-    bool acknowledged() const { return acknowledged_revision_ == revision_; }
+    bool acknowledged() const { return acknowledged_ == distributed_; }
     /// Every backend was probed once and every name looked up once.
     bool first_checks_done() const;
 
@@ -68,24 +91,54 @@ private:
         MonotonicTime next;
     };
 
+    struct Interval {
+        const backends::Backend* backend{nullptr};  // compared, never followed
+        MonotonicTime end;
+    };
+    /// A configuration with what was made of it.
+    struct Published {
+        std::shared_ptr<const config::Snapshot> snapshot;
+        std::uint64_t generation{0};
+        std::shared_ptr<const runtime::Plan> plan;
+        std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies;  // empty while made
+        std::map<std::string, Interval> intervals;  // of pools with selection by interval
+    };
+    struct Trial : Published {
+        std::shared_ptr<proxy::RolloutCells> cells;
+        double share{0};
+        /// Pools whose checks, or what the operator wants of whose backends, differ from the
+        /// running configuration's: judged apart, so that a wrong check takes no backend from the
+        /// requests that are not part of the trial.
+        std::set<std::string> judged_apart;
+        std::unique_ptr<backends::Monitor> monitor;  // of those pools
+    };
+
     void republish();
-    runtime::PoolPlan compile_pool(const config::Pool& pool);
+    std::shared_ptr<const runtime::Plan> compile(const Published& published,
+                                                 std::shared_ptr<runtime::Plan> plan);
+    runtime::PoolPlan compile_pool(const config::Snapshot& snapshot, const config::Pool& pool);
     void add_backends(const config::Pool& pool, const config::Backend& backend,
-                      runtime::PoolPlan& plan);
+                      runtime::PoolPlan& plan, std::set<std::string>& known);
     std::expected<std::vector<std::vector<proxy::Proxy::Socket>>, std::vector<config::Issue>>
-    open_listeners(runtime::Plan& plan);
+    open_listeners(runtime::Plan& plan, const runtime::Plan* leaving);
     std::expected<std::vector<net::Fd>, std::error_code> bind_for_all(
         const config::Listener& listener, std::uint16_t& port) const;
-    void distribute(const std::shared_ptr<runtime::Plan>& plan,
-                    std::vector<std::vector<proxy::Proxy::Socket>> sockets);
-    std::shared_ptr<const runtime::PoolPolicy> make_policy(const runtime::PoolPlan& pool);
+    void mark_shared(runtime::Plan& trial) const;
+    void configure_monitors();
+    void make_policies(Published& published);
+    void distribute(std::vector<std::vector<proxy::Proxy::Socket>> sockets);
+    const backends::Monitor& judge_of(const Published& published, const std::string& pool) const;
+    std::shared_ptr<const runtime::PoolPolicy> make_policy(const runtime::PoolPlan& pool,
+                                                           Published& published);
     void rebuild_policy(const std::string& name);
+    void rebuild_policy(const std::string& name, Published& published);
     void note_pool_health(const runtime::PoolPlan& pool, const runtime::PoolPolicy& policy);
-    void collect_names(const config::Snapshot& snapshot);
+    void collect_names();
     void resolve_due();
     void resolved(const std::string& host, net::Resolver::Result result);
     void on_transition(const backends::BackendKey& key, const backends::Transition& transition);
-    void pin_for_interval(const runtime::PoolPlan& pool, runtime::PoolPolicy& policy);
+    void pin_for_interval(const runtime::PoolPlan& pool, runtime::PoolPolicy& policy,
+                          Interval& interval);
     void on_interval();
 
     net::EventLoop& loop_;
@@ -96,13 +149,12 @@ private:
     backends::Registry registry_;
     backends::Monitor monitor_;
     net::Resolver resolver_;
-    std::shared_ptr<const config::Snapshot> snapshot_;
-    std::shared_ptr<const runtime::Plan> plan_;
-    std::uint64_t generation_{0};
+    Published running_;
+    std::optional<Trial> trial_;
     std::uint64_t revision_{0};
-    std::uint64_t acknowledged_revision_{0};
+    std::uint64_t distributed_{0};  // assignments handed out, and the last that all have taken
+    std::uint64_t acknowledged_{0};
     std::size_t acknowledgements_{0};
-    std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies_;
     struct OpenListener {
         std::shared_ptr<runtime::ListenerState> state;
         std::uint16_t port{0};
@@ -110,11 +162,6 @@ private:
     std::map<std::string, OpenListener> listeners_;  // by address, as configured
     std::map<std::string, Name> names_;
     std::map<std::string, WallTime> all_down_since_;
-    struct Interval {
-        const backends::Backend* backend{nullptr};  // compared, never followed
-        MonotonicTime end;
-    };
-    std::map<std::string, Interval> intervals_;  // of pools with selection by interval
     MonotonicTime interval_due_{MonotonicTime::max()};
     net::MemberTimer<Publisher, &Publisher::resolve_due> resolve_timer_{*this};
     net::MemberTimer<Publisher, &Publisher::on_interval> interval_timer_{*this};

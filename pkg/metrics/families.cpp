@@ -249,6 +249,30 @@ constexpr auto kConfigSection = std::to_array<Definition>({
           "last_known_good, or default while there is none."),
     gauge(Family::ConfigSnapshotsLive, "rproxy_config_snapshots_live", Section::Config, kNoLabels,
           "Configurations still in use; returns to 1 after a reload."),
+    gauge(Family::ConfigRolloutActive, "rproxy_config_rollout_active", Section::Config, kNoLabels,
+          "1 while a configuration is on trial beside the one in force."),
+    gauge(Family::ConfigRolloutShare, "rproxy_config_rollout_share", Section::Config, kNoLabels,
+          "Part of the requests that the configuration on trial takes now, 0 to 1."),
+    by<RolloutResult>(counter(Family::ConfigRolloutsTotal, "rproxy_config_rollouts_total",
+                              Section::Config, kNoLabels, "Rollouts that have ended, by how."),
+                      "result"),
+    by<RolloutSide>(
+        counter(Family::ConfigRolloutRequestsTotal, "rproxy_config_rollout_requests_total",
+                Section::Config, kNoLabels, "Requests compared during rollouts."),
+        "side"),
+    by<RolloutSide>(
+        counter(Family::ConfigRolloutFailuresTotal, "rproxy_config_rollout_failures_total",
+                Section::Config, kNoLabels,
+                "Of them, answered with 5xx, cut off, or answered by the proxy itself for a "
+                "reason that is not the client's."),
+        "side"),
+    histogram(by<RolloutSide>(
+                  gauge(Family::ConfigRolloutAnswerDuration,
+                        "rproxy_config_rollout_answer_duration_seconds", Section::Config, kNoLabels,
+                        "From the first byte of a compared request to the head of its "
+                        "answer."),
+                  "side"),
+              kLatencyBounds),
 });
 
 constexpr auto kProcessSection = std::to_array<Definition>({

@@ -78,6 +78,12 @@ enum class Family : std::uint8_t {
     ConfigGeneration,
     ConfigInfo,
     ConfigSnapshotsLive,
+    ConfigRolloutActive,
+    ConfigRolloutShare,
+    ConfigRolloutsTotal,
+    ConfigRolloutRequestsTotal,
+    ConfigRolloutFailuresTotal,
+    ConfigRolloutAnswerDuration,
 
     Ready,
     Draining,

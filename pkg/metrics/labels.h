@@ -161,6 +161,15 @@ enum class ReloadResult : std::uint8_t { Applied, Unchanged, Rejected, RolledBac
 inline constexpr auto kReloadResultNames =
     std::to_array<std::string_view>({"applied", "unchanged", "rejected", "rolled_back"});
 
+/// How a rollout ended: `Replaced` by a newer file, `Abandoned` because the file was put back.
+enum class RolloutResult : std::uint8_t { Promoted, RolledBack, Replaced, Abandoned };
+inline constexpr auto kRolloutResultNames =
+    std::to_array<std::string_view>({"promoted", "rolled_back", "replaced", "abandoned"});
+
+/// Which of the two configurations of a rollout a request ran on.
+enum class RolloutSide : std::uint8_t { Stable, Candidate };
+inline constexpr auto kRolloutSideNames = std::to_array<std::string_view>({"stable", "candidate"});
+
 /// `Resident` is the whole process, `Buffers` the part of it that exchanges hold.
 enum class MemoryKind : std::uint8_t { Resident, Buffers };
 inline constexpr auto kMemoryKindNames = std::to_array<std::string_view>({"resident", "buffers"});
@@ -227,6 +236,14 @@ constexpr auto label_names<HandshakeResult>() {
 template <>
 constexpr auto label_names<ReloadResult>() {
     return kReloadResultNames;
+}
+template <>
+constexpr auto label_names<RolloutResult>() {
+    return kRolloutResultNames;
+}
+template <>
+constexpr auto label_names<RolloutSide>() {
+    return kRolloutSideNames;
 }
 template <>
 constexpr auto label_names<MemoryKind>() {

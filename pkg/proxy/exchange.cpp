@@ -132,10 +132,11 @@ Exchange::Step Exchange::route() {
     const auto& settings = proxy_.settings();
     request_.client =
         http::identify_client(session_->peer().ip, settings.trusted_proxies, request_.head.fields);
-    if (!proxy_.plan() || proxy_.plan()->plan->generation == 0) {
+    const auto& plan = proxy_.choose_plan();
+    if (!plan || plan->plan->generation == 0) {
         return reply(http::Reason::NoConfig);
     }
-    request_.plan = proxy_.plan();
+    request_.plan = plan;
     if (settings.limits.body_bytes.bytes != 0 &&
         request_.framing.length > settings.limits.body_bytes.bytes) {
         return refuse({metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge});
@@ -266,6 +267,7 @@ Exchange::Step Exchange::reply(http::Reason reason) {
         out.append('\n');
     }
     answer_.started = true;
+    answer_.at = proxy_.loop().now();
     stage_ = Stage::Replying;
     return Step::Continue;
 }

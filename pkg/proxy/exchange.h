@@ -90,6 +90,7 @@ private:
     // exchange_end.cpp
     Step finish(http::Reason reason);
     void count_request(const Ending& ending);
+    void count_for_rollout(const Ending& ending);
     void log_request(const Ending& ending);
     Step next_after_finish(bool keep);
     static Blame blame(http::Reason reason);

@@ -71,7 +71,7 @@ Exchange::Step Exchange::wait_in_queue(WorkerPool& pool) {
     waiting.fetch_add(1, std::memory_order_relaxed);
     pool.cells->queue_length.add();
     waiter_ = {.session = session_, .since = proxy_.loop().now()};
-    pool.queue.push(waiter_);
+    pool.queue->push(waiter_);
     stage_ = Stage::Queued;
     proxy_.loop().arm(backend_timer_, waiter_.since + queue.timeout);
     return Step::Wait;
@@ -82,7 +82,7 @@ void Exchange::leave_queue() {
         return;
     }
     WorkerPool& waited = pool();
-    waited.queue.remove(waiter_);
+    waited.queue->remove(waiter_);
     waited.plan->state->waiting.fetch_sub(1, std::memory_order_relaxed);
     waited.cells->queue_length.sub();
     waited.cells->queue_duration.observe(proxy_.loop().now() - waiter_.since);
@@ -237,7 +237,7 @@ void Exchange::report(AttemptFacts::Failure failure) {
         case AttemptFacts::Failure::Malformed:
             break;
     }
-    if (proxy_.observer() != nullptr) {
+    if (proxy_.observer() != nullptr && !pool().plan->backends[attempt_.slot].shared) {
         proxy_.observer()->traffic_failed(pool().slots[attempt_.slot]->backend(), kind);
     }
 }
@@ -303,6 +303,7 @@ Exchange::Step Exchange::send_parked() {
     answer_.status = tries_.parked->status;
     tries_.parked.reset();
     answer_.started = true;
+    answer_.at = proxy_.loop().now();
     stage_ = Stage::Replying;
     return Step::Continue;
 }

@@ -87,6 +87,25 @@ void Exchange::count_request(const Ending& ending) {
         cells.request_duration[static_cast<std::size_t>(metrics::code_class(ending.status))]
             .observe(ending.now - request_.began);
     }
+    if (request_.plan && request_.plan->side_cells != nullptr) {
+        count_for_rollout(ending);
+    }
+}
+
+/// What this request says of the configuration that it ran on; nothing, if its client spoilt it.
+void Exchange::count_for_rollout(const Ending& ending) {
+    if (ending.reason != http::Reason::None && blame(ending.reason) == Blame::Nobody) {
+        return;
+    }
+    constexpr std::uint16_t kFirstServerError = 500;
+    auto& cells = *request_.plan->side_cells;
+    cells.requests.add();
+    if (ending.reason != http::Reason::None || ending.status >= kFirstServerError) {
+        cells.failures.add();
+    }
+    if (answer_.started) {
+        cells.answer_time.observe(answer_.at - request_.began);
+    }
 }
 
 void Exchange::log_request(const Ending& ending) {

@@ -93,6 +93,7 @@ struct Answer {
     std::uint16_t status{0};
     http::Reason reason{http::Reason::None};  ///< Of an answer of our own.
     bool started{false};         ///< The client has seen (or is about to see) a byte of it.
+    MonotonicTime at;            ///< When it started.
     bool interim_passed{false};  ///< A 1xx went to the client; the answer itself has not begun.
     bool backend_keeps_alive{false};
     bool close_delimited{false};

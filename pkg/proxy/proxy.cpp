@@ -4,7 +4,7 @@
 #include "proxy/exchange.h"
 
 #include <algorithm>
-#include <set>
+#include <unordered_set>
 
 namespace rproxy::proxy {
 
@@ -46,31 +46,52 @@ backends::ConnectionPool& Proxy::connection_pool(
     return *pool;
 }
 
-void Proxy::apply(std::shared_ptr<const runtime::Plan> plan,
-                  std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies,
-                  std::vector<Socket> added) {
+WorkerPlan::Ref Proxy::set_up(Work work, const std::shared_ptr<RolloutCells>& cells,
+                              RolloutSide side) {
     auto mine = std::make_unique<WorkerPlan>();
-    mine->pools.resize(plan->pools.size());
-    for (std::size_t i = 0; i < plan->pools.size(); ++i) {
-        const runtime::PoolPlan& pool = plan->pools[i];
+    if (cells) {
+        mine->rollout = cells;
+        mine->side_cells = &cells->cells(options_.worker, side);
+    }
+    mine->pools.resize(work.plan->pools.size());
+    for (std::size_t i = 0; i < work.plan->pools.size(); ++i) {
+        const runtime::PoolPlan& pool = work.plan->pools[i];
         WorkerPool& worker_pool = mine->pools[i];
         worker_pool.plan = &pool;
-        worker_pool.policy = std::move(policies[i]);
+        worker_pool.policy = std::move(work.policies[i]);
         worker_pool.cells = &pool.state->cells(options_.worker);
-        worker_pool.budget = &budgets_[pool.config.name];
+        // Retries of a plan on trial must not use up what the others may need; no pool's name
+        // begins with a space.
+        worker_pool.budget =
+            &budgets_[(side == RolloutSide::Candidate ? " " : "") + pool.config.name];
+        worker_pool.queue = &queues_[pool.config.name];
         worker_pool.slots.reserve(pool.backends.size());
         for (const auto& backend : pool.backends) {
             auto& connections = connection_pool(backend.backend);
-            connections.set_idle_timeout(pool.config.timeouts.idle);
+            if (!backend.shared) {
+                connections.set_idle_timeout(pool.config.timeouts.idle);
+            }
             worker_pool.slots.emplace_back(&connections);
         }
     }
-    reconcile_listeners(*plan, std::move(added));
-    retire_missing(*plan);
-    snapshot_ = plan->snapshot;
+    mine->plan = std::move(work.plan);
+    return WorkerPlan::Ref(std::move(mine));
+}
+
+void Proxy::apply(Assignment assignment, std::vector<Socket> added) {
+    const auto& frame =
+        assignment.candidate.plan ? assignment.candidate.plan : assignment.stable.plan;
+    reconcile_listeners(*frame, std::move(added));
+    snapshot_ = frame->snapshot;
     use_settings(snapshot_ ? *snapshot_ : *defaults_);
-    mine->plan = std::move(plan);
-    plan_ = WorkerPlan::Ref(std::move(mine));
+    plan_ = set_up(std::move(assignment.stable), assignment.cells, RolloutSide::Stable);
+    candidate_ = {};
+    if (assignment.candidate.plan) {
+        candidate_ =
+            set_up(std::move(assignment.candidate), assignment.cells, RolloutSide::Candidate);
+    }
+    candidate_share_ = assignment.share;
+    retire_missing();
 }
 
 void Proxy::use_settings(const config::Snapshot& settings) {
@@ -83,11 +104,19 @@ void Proxy::use_settings(const config::Snapshot& settings) {
     response_limits_ = {header_bytes, limits.header_count, header_bytes};
 }
 
-void Proxy::retire_missing(const runtime::Plan& plan) {
-    std::set<const backends::Backend*> kept;
-    for (const auto& pool : plan.pools) {
-        for (const auto& backend : pool.backends) {
-            kept.insert(backend.backend.get());
+void Proxy::set_share(const RolloutCells* cells, double share) {
+    if (candidate_ && candidate_->rollout.get() == cells) {
+        candidate_share_ = share;
+    }
+}
+
+void Proxy::retire_missing() {
+    std::unordered_set<const backends::Backend*> kept;
+    for (const auto* const plan : {&plan_, &candidate_}) {
+        for (std::size_t i = 0; *plan && i < (*plan)->plan->pools.size(); ++i) {
+            for (const auto& backend : (*plan)->plan->pools[i].backends) {
+                kept.insert(backend.backend.get());
+            }
         }
     }
     for (auto& [key, connections] : connection_pools_) {
@@ -116,6 +145,12 @@ void Proxy::sweep_pools() {
 
 void Proxy::reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> added) {
     std::map<std::string, std::unique_ptr<Acceptor>> next;
+    for (const auto& listener : plan.leaving) {
+        const auto kept = acceptors_.find(listener.config.address.to_string());
+        if (kept != acceptors_.end()) {
+            next.insert(acceptors_.extract(kept));
+        }
+    }
     for (const auto& listener : plan.listeners) {
         const std::string address = listener.config.address.to_string();
         if (const auto kept = acceptors_.find(address); kept != acceptors_.end()) {
@@ -136,10 +171,13 @@ void Proxy::reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> a
 
 void Proxy::set_policy(std::uint64_t revision, std::size_t pool,
                        std::shared_ptr<const runtime::PoolPolicy> policy) {
-    if (plan_ && plan_->plan->revision == revision && pool < plan_->pools.size()) {
-        plan_->pools[pool].policy = std::move(policy);
+    for (auto* const plan : {&plan_, &candidate_}) {
+        if (!*plan || (*plan)->plan->revision != revision || pool >= (*plan)->pools.size()) {
+            continue;
+        }
+        (*plan)->pools[pool].policy = policy;
         // A whole backend may have come back: everybody who waits may try.
-        for (Waiter* waiting = plan_->pools[pool].queue.first(); waiting != nullptr;
+        for (Waiter* waiting = (*plan)->pools[pool].queue->first(); waiting != nullptr;
              waiting = waiting->next) {
             wake(*waiting);
         }
@@ -247,28 +285,29 @@ void Proxy::wake(Waiter& waiter) {
     woken_.push_back(waiter.session);
 }
 
-void Proxy::slot_freed(WorkerPool& pool) {
-    Waiter* waiting = pool.queue.first();
+/// Wakes the first of `queue` that is not on its way already; false if there is none.
+bool Proxy::wake_first(const WaitQueue& queue) {
+    Waiter* waiting = queue.first();
     while (waiting != nullptr && waiting->woken) {
-        waiting = waiting->next;  // woken already, for another slot
+        waiting = waiting->next;  // for another slot
     }
-    if (waiting != nullptr) {
-        wake(*waiting);
-    } else if (pool.queue.empty() &&
-               pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 &&
-               options_.wake_others) {
+    if (waiting == nullptr) {
+        return false;
+    }
+    wake(*waiting);
+    return true;
+}
+
+void Proxy::slot_freed(WorkerPool& pool) {
+    if (!wake_first(*pool.queue) && pool.queue->empty() &&
+        pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 && options_.wake_others) {
         options_.wake_others(pool.plan->config.name);
     }
 }
 
 void Proxy::wake_waiting(const std::string& pool) {
-    if (!plan_) {
-        return;
-    }
-    for (WorkerPool& candidate : plan_->pools) {
-        if (candidate.plan->config.name == pool && !candidate.queue.empty()) {
-            slot_freed(candidate);
-        }
+    if (const auto queue = queues_.find(pool); queue != queues_.end()) {
+        wake_first(queue->second);
     }
 }
 

@@ -62,13 +62,26 @@ public:
         std::string address;  ///< Endpoint::to_string as configured.
         net::Fd fd;
     };
-    /// Switches to `plan`: new requests run on it, running ones finish on theirs. `added` are
-    /// listeners not open yet; open ones that the plan does not have are closed after their waiting
-    /// clients were accepted. `policies` are one for each pool.
-    void apply(std::shared_ptr<const runtime::Plan> plan,
-               std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies,
-               std::vector<Socket> added);
-    /// A new choice for one pool, if `revision` is still the present plan's.
+    /// A plan with one choice for each of its pools.
+    struct Work {
+        std::shared_ptr<const runtime::Plan> plan;
+        std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies;
+    };
+    /// What the worker is to do from now on: one plan, or during a rollout two.
+    struct Assignment {
+        Work stable;
+        Work candidate;                       ///< No plan: there is no rollout.
+        std::shared_ptr<RolloutCells> cells;  ///< With a candidate only.
+        double share{0};                      ///< Of the requests, for the candidate.
+    };
+    /// Switches to `assignment`: new requests run on its plans, running ones finish on theirs.
+    /// Listeners and what concerns a whole client connection (timeouts, limits, log) are those of
+    /// the candidate, if there is one. `added` are listeners not open yet; open ones that no plan
+    /// has are closed after their waiting clients were accepted.
+    void apply(Assignment assignment, std::vector<Socket> added);
+    /// Another share for the candidate of the rollout that `cells` belong to.
+    void set_share(const RolloutCells* cells, double share);
+    /// A new choice for one pool of the plan with this revision, if it is still in use.
     void set_policy(std::uint64_t revision, std::size_t pool,
                     std::shared_ptr<const runtime::PoolPolicy> policy);
     /// From now on answers say `Connection: close` and idle connections end after their next
@@ -91,7 +104,11 @@ public:
     std::size_t worker() const { return options_.worker; }
     backends::TrafficObserver* observer() const { return options_.observer; }
     log::AccessLogBuffer* access_log() const { return options_.access_log; }
-    const WorkerPlan::Ref& plan() const { return plan_; }
+    /// The plan for a new request; null before the first. During a rollout each request draws
+    /// anew: shares hold however few clients there are (docs/adr/0009).
+    const WorkerPlan::Ref& choose_plan() {
+        return candidate_ && rng_.unit() < candidate_share_ ? candidate_ : plan_;
+    }
     const config::ClientTimeouts& timeouts() const { return settings_->timeouts; }
     const config::Snapshot& settings() const { return *settings_; }
     const http1::HeadLimits& request_limits() const { return request_limits_; }
@@ -128,10 +145,12 @@ private:
     static constexpr std::size_t kMostStocked = 512;
 
     backends::ConnectionPool& connection_pool(const std::shared_ptr<backends::Backend>& backend);
+    WorkerPlan::Ref set_up(Work work, const std::shared_ptr<RolloutCells>& cells, RolloutSide side);
     void reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> added);
-    void retire_missing(const runtime::Plan& plan);
+    void retire_missing();
     void sweep_pools();
     void use_settings(const config::Snapshot& settings);
+    bool wake_first(const WaitQueue& queue);
     void wake(Waiter& waiter);
     void refuse(net::Accepted& accepted, runtime::ListenerState& listener);
     void turn_ended();
@@ -142,12 +161,15 @@ private:
     XoshiroRng rng_;
     std::map<backends::BackendKey, std::unique_ptr<backends::ConnectionPool>> connection_pools_;
     std::unordered_map<std::string, RetryBudget> budgets_;
+    std::unordered_map<std::string, WaitQueue> queues_;  // by pool; never moved
     std::unique_ptr<const config::Snapshot> defaults_;
     std::shared_ptr<const config::Snapshot> snapshot_;
     const config::Snapshot* settings_;  // the present snapshot, or the defaults before the first
     http1::HeadLimits request_limits_;
     http1::HeadLimits response_limits_;
     WorkerPlan::Ref plan_;
+    WorkerPlan::Ref candidate_;  // only during a rollout
+    double candidate_share_{0};
     std::map<std::string, std::unique_ptr<Acceptor>> acceptors_;  // by address
     Session* sessions_{nullptr};
     std::vector<std::unique_ptr<Exchange>> stock_;

@@ -2,6 +2,7 @@
 
 #include "backends/connection_pool.h"
 #include "proxy/retry_budget.h"
+#include "proxy/rollout_cells.h"
 #include "proxy/wait_queue.h"
 #include "runtime/plan.h"
 
@@ -19,7 +20,9 @@ struct WorkerPool {
     std::vector<backends::ConnectionPool::Ref> slots;  ///< By the plan's slot.
     backends::PoolCells* cells{nullptr};
     RetryBudget* budget{nullptr};  ///< The worker's for this pool; kept over reloads.
-    WaitQueue queue;               ///< Requests that wait for a free slot.
+    /// Requests that wait for a free slot; the worker's for this pool, so that a request that waits
+    /// on an older plan is woken, too.
+    WaitQueue* queue{nullptr};
 };
 
 /// A Plan with this worker's connections and counters looked up. Counted by the exchanges that run
@@ -28,7 +31,9 @@ class WorkerPlan {
 public:
     std::shared_ptr<const runtime::Plan> plan;
     std::vector<WorkerPool> pools;
-    std::vector<runtime::ListenerCells*> listener_cells;
+    /// While a rollout goes on: its counts, and this side's part of them.
+    std::shared_ptr<RolloutCells> rollout;
+    RolloutSideCells* side_cells{nullptr};
 
     /// Shared by reference; the last one deletes it, and with it lets go of the Snapshot.
     class Ref {

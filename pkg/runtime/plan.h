@@ -49,6 +49,9 @@ struct BackendPlan {
     std::uint32_t weight{1};
     std::uint32_t max_connections{0};
     config::AdminState admin_state{config::AdminState::Up};
+    /// In a plan on trial: the running configuration has it too, so what fails here says as much
+    /// about the plan as about the backend and must not take it from everybody.
+    bool shared{false};
 };
 
 struct PoolPlan {
@@ -67,6 +70,9 @@ struct Plan {
     std::uint64_t generation{0};  ///< 0: none was accepted yet; everything gets 503 `no_config`.
     std::uint64_t revision{0};
     std::vector<ListenerPlan> listeners;
+    /// While this plan is on trial: what it does not have of the one it may yet give way to. Stays
+    /// open until it is promoted.
+    std::vector<ListenerPlan> leaving;
     std::vector<PoolPlan> pools;
     routing::RouteTable routes;
 };

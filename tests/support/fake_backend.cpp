@@ -105,6 +105,11 @@ Reply stall_after_head(Reply reply) {
     return reply;
 }
 
+Reply slow(std::chrono::milliseconds delay, Reply reply) {
+    reply.delay = delay;
+    return reply;
+}
+
 Reply close_after_head(Reply reply) {
     reply.close_after_head = true;
     return reply;
@@ -327,6 +332,7 @@ bool FakeBackend::read_body(const Socket& socket, std::string& bytes, ReceivedRe
 
 FakeBackend::Next FakeBackend::answer(const Socket& socket, const Reply& reply,
                                       const ReceivedRequest& request) {
+    std::this_thread::sleep_for(reply.delay);
     if (reply.stall_before_head && !stall(socket)) {
         return Next::Close;
     }

@@ -33,7 +33,8 @@ struct Reply {
     std::optional<std::string> raw;                  ///< These bytes, instead of all above.
     std::string interim;                             ///< Raw bytes before all (`HTTP/1.1 103 …`).
 
-    bool stall_before_head{false};  ///< Nothing is sent until release() or the peer goes.
+    std::chrono::milliseconds delay{0};  ///< Before all.
+    bool stall_before_head{false};       ///< Nothing is sent until release() or the peer goes.
     bool stall_after_head{false};
     bool close_after_head{false};  ///< Whatever the head promised.
     bool close_after{false};       ///< When all is sent; delimits the body if `until_close`.
@@ -49,6 +50,7 @@ Reply raw(std::string bytes);
 Reply stall_before_head();
 Reply stall_after_head(Reply reply);
 Reply close_after_head(Reply reply);
+Reply slow(std::chrono::milliseconds delay, Reply reply);
 Reply reset_after(std::size_t bytes, Reply reply = {});
 /// Reads the request's head and closes without a word.
 Reply hang_up();

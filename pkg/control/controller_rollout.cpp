@@ -1,0 +1,214 @@
+// A change that first takes a share of the requests: Rollout says what to do, this does it.
+#include "control/controller.h"
+#include "control/rollout_policy.h"
+#include "log/log.h"
+
+#include <algorithm>
+
+namespace rproxy::control {
+
+namespace {
+
+/// Often enough that a bad configuration is gone within a moment of its fifth failure.
+constexpr std::chrono::milliseconds kJudgeInterval{100};
+
+SideCounts sum(const proxy::RolloutCells& cells, proxy::RolloutSide side) {
+    SideCounts counts;
+    for (std::size_t worker = 0; worker < cells.workers(); ++worker) {
+        const auto& part = cells.cells(worker, side);
+        counts.requests += part.requests.value();
+        counts.failures += part.failures.value();
+        for (std::size_t i = 0; i < counts.latencies.size(); ++i) {
+            counts.latencies[i] += part.answer_time.bucket(i).value();
+        }
+    }
+    return counts;
+}
+
+void add(SideTotals& total, const proxy::RolloutCells& cells, proxy::RolloutSide side) {
+    const auto counts = sum(cells, side);
+    total.requests += counts.requests;
+    total.failures += counts.failures;
+    for (std::size_t worker = 0; worker < cells.workers(); ++worker) {
+        total.answer_time.add(cells.cells(worker, side).answer_time);
+    }
+}
+
+}  // namespace
+
+/// Whether `snapshot` is to be tried out first. Nothing is where nothing can be lost: without a
+/// configuration, or while all that runs is down.
+bool Controller::wants_rollout(const config::Snapshot& snapshot, Source source) const {
+    if (!snapshot.rollout || source != Source::File || generation_ == 0) {
+        return false;
+    }
+    if (!can_be_split(*snapshot_, snapshot)) {
+        log::info("rollout not needed", "reason", "the change cannot be split and applies at once");
+        return false;
+    }
+    const auto& pools = publisher_.plan()->pools;
+    bool any_alive = false;
+    for (std::size_t i = 0; i < pools.size(); ++i) {
+        any_alive = any_alive || (!pools[i].backends.empty() && !publisher_.policy(i).all_down);
+    }
+    if (!any_alive) {
+        log::warn("rollout skipped", "reason",
+                  "no pool of the running configuration has a healthy backend to compare with");
+    }
+    return any_alive;
+}
+
+bool Controller::begin_rollout(Candidate candidate) {
+    const auto replaced = publisher_.trial_cells();
+    const auto published = publisher_.try_out(candidate.snapshot, generation_ + 1);
+    if (!published) {
+        reject(published.error(), candidate.text);
+        return false;
+    }
+    if (replaced) {
+        count_rollout(RolloutResult::Replaced, *replaced);
+    }
+    rollout_.emplace(std::move(candidate), loop_.now(), loop_.wall_now());
+    const auto& begun = rollout_->candidate();
+    if (options_.on_settings) {
+        options_.on_settings(*begun.snapshot);
+    }
+    log::info("rollout begins", "sha256", begun.sha256.substr(0, 12), "share",
+              rollout_->settings().canary.fraction, "for_ms", rollout_->settings().duration.count(),
+              "changes", begun.changes.size());
+    for (const auto& change : begun.changes) {
+        log::info("configuration on trial", "sha256", begun.sha256.substr(0, 12), "change", change);
+    }
+    for (const auto& change : begun.applied_at_once) {
+        log::info("cannot be split, applied at once", "sha256", begun.sha256.substr(0, 12),
+                  "change", change);
+    }
+    std::string message = "rollout begins: " + (begun.changes.empty() ? std::string("no change")
+                                                                      : begun.changes.front());
+    if (!begun.applied_at_once.empty()) {
+        message += "; applied at once: " + begun.applied_at_once.front();
+    }
+    note({.kind = Event::Kind::Config,
+          .generation = generation_,
+          .result = "canary",
+          .message = std::move(message)});
+    loop_.arm(rollout_timer_, loop_.now() + kJudgeInterval);
+    return true;
+}
+
+void Controller::on_rollout_timer() {
+    if (!rollout_) {
+        return;
+    }
+    const auto cells = publisher_.trial_cells();
+    const auto verdict =
+        rollout_->step(loop_.now(), {publisher_.trial_checked(), publisher_.trial_dead_pools(),
+                                     sum(*cells, proxy::RolloutSide::Stable),
+                                     sum(*cells, proxy::RolloutSide::Candidate)});
+    switch (verdict.next) {
+        case RolloutVerdict::Next::Wait:
+            break;
+        case RolloutVerdict::Next::BeginTraffic: {
+            const double share = rollout_->settings().canary.fraction;
+            publisher_.set_trial_share(share);
+            log::info("rollout takes requests", "share", share, "reason", verdict.evidence);
+            break;
+        }
+        case RolloutVerdict::Next::Promote:
+            promote(verdict.evidence);
+            return;
+        case RolloutVerdict::Next::RollBack:
+            roll_back(verdict.evidence);
+            return;
+    }
+    loop_.arm(rollout_timer_, loop_.now() + kJudgeInterval);
+}
+
+void Controller::promote(const std::string& evidence) {
+    count_rollout(RolloutResult::Promoted, *publisher_.trial_cells());
+    const Candidate candidate = rollout_->candidate();
+    // Its listeners are open: nothing of it should fail any more.
+    const auto published = publisher_.publish(candidate.snapshot, generation_ + 1);
+    if (!published) {
+        end_rollout();
+        reject(published.error(), candidate.text);
+        return;
+    }
+    rollout_.reset();
+    log::info("rollout promoted", "sha256", candidate.sha256.substr(0, 12), "evidence", evidence);
+    note({.kind = Event::Kind::Config,
+          .generation = generation_ + 1,
+          .result = "promoted",
+          .message = "rollout promoted: " + evidence});
+    accept(candidate.snapshot, candidate.text, candidate.sha256, Source::File);
+}
+
+void Controller::roll_back(const std::string& evidence) {
+    count_rollout(RolloutResult::RolledBack, *publisher_.trial_cells());
+    const Candidate candidate = rollout_->candidate();
+    end_rollout();
+    rolled_back_ = RolledBack{candidate.sha256, evidence};
+    log::error("configuration rolled back", "sha256", candidate.sha256.substr(0, 12), "evidence",
+               evidence, "keeping", "generation " + std::to_string(generation_));
+    ++reloads_[static_cast<std::size_t>(ReloadResult::RolledBack)];
+    note_rolled_back(candidate.text);
+    note({.kind = Event::Kind::Config,
+          .generation = generation_,
+          .result = "rolled_back",
+          .message = "rolled back: " + evidence});
+}
+
+/// What is wrong with the file stays to be seen until its bytes change.
+void Controller::note_rolled_back(const std::string& text) {
+    last_reload_ = LastReload{ReloadResult::RolledBack,
+                              loop_.wall_now(),
+                              {{0, 0, "rollout", "rolled back: " + rolled_back_->evidence,
+                                "repair the file; SIGHUP tries the same file once more"}},
+                              text};
+}
+
+/// The file is what runs again: nobody wants the trial any more.
+void Controller::abandon_rollout() {
+    count_rollout(RolloutResult::Abandoned, *publisher_.trial_cells());
+    end_rollout();
+    log::info("rollout abandoned", "reason", "the file is the running configuration again");
+    note({.kind = Event::Kind::Config,
+          .generation = generation_,
+          .result = "unchanged",
+          .message = "rollout abandoned: the file is the running configuration again"});
+}
+
+/// Back to what runs, in everything.
+void Controller::end_rollout() {
+    rollout_.reset();
+    // Listeners that the trial would have closed were kept open, so this cannot fail.
+    if (const auto published = publisher_.publish(snapshot_, generation_); !published) {
+        log::error("cannot go back to the running configuration's listeners", "error",
+                   published.error().front().message);
+    }
+    if (options_.on_settings) {
+        options_.on_settings(*snapshot_);
+    }
+}
+
+/// `cells` are of the rollout that ends: its counts are kept in the totals.
+void Controller::count_rollout(RolloutResult result, const proxy::RolloutCells& cells) {
+    ++rollouts_[static_cast<std::size_t>(result)];
+    add(rollout_totals_[0], cells, proxy::RolloutSide::Stable);
+    add(rollout_totals_[1], cells, proxy::RolloutSide::Candidate);
+}
+
+void Controller::add_rollout_status(Status& status) const {
+    status.rollouts = rollouts_;
+    status.rollout_totals = rollout_totals_;
+    if (!rollout_) {
+        return;
+    }
+    const auto cells = publisher_.trial_cells();
+    status.rollout = rollout_->status(loop_.now(), sum(*cells, proxy::RolloutSide::Stable),
+                                      sum(*cells, proxy::RolloutSide::Candidate));
+    add(status.rollout_totals[0], *cells, proxy::RolloutSide::Stable);
+    add(status.rollout_totals[1], *cells, proxy::RolloutSide::Candidate);
+}
+
+}  // namespace rproxy::control

@@ -11,6 +11,7 @@ namespace {
 /// a second are no load for anybody, and a hail of failing requests must not become one of probes.
 constexpr Duration kLeastGap = 200ms;
 constexpr int kFastDivisor = 5;
+constexpr Duration kLeastBeat = 1ms;
 
 /// As many falls in the window are forgiven; then the hold-down begins and doubles.
 constexpr std::size_t kForgivenFalls = 2;
@@ -80,13 +81,12 @@ MonotonicTime HealthTracker::next_probe_at() const {
     return probe_started_ ? MonotonicTime::max() : next_probe_;
 }
 
-HealthTracker::ProbeDecision HealthTracker::begin_probe(Moment now) {
-    const bool proven = policy_.traffic_proves_health && is_available() && !verdict_pending() &&
-                        !is_suspect() && last_success_ &&
-                        now.monotonic - *last_success_ < policy_.interval;
-    if (proven) {
+HealthTracker::ProbeDecision HealthTracker::begin_probe(Moment now, bool served_anew) {
+    if (served_anew && policy_.traffic_proves_health && is_available() && !verdict_pending() &&
+        !is_suspect()) {
         count_check(metrics::HealthCheckResult::SkippedByTraffic);
-        schedule_probe(now.monotonic);
+        facts_.last_check = Check{now.wall, true, "shown by traffic"};
+        schedule_probe(next_interval(), now.monotonic);
         return ProbeDecision::SkippedByTraffic;
     }
     probe_started_ = now.monotonic;
@@ -118,10 +118,10 @@ std::optional<Transition> HealthTracker::probe_finished(ProbeResult result, Mome
     if (first && health_ != Health::Unknown) {
         // The backends of a file are first probed together. Jitter alone would take many intervals
         // to part them.
-        next_probe_ = now.monotonic + std::chrono::duration_cast<MonotonicTime::duration>(
-                                          policy_.interval * (1 - rng_.unit()));
+        schedule_probe(std::chrono::ceil<Duration>(policy_.interval * (1 - rng_.unit())),
+                       now.monotonic);
     } else {
-        schedule_probe(now.monotonic);
+        schedule_probe(next_interval(), now.monotonic);
     }
     if (failure) {
         return report(was, name_of(*failure), failure, now);
@@ -151,7 +151,9 @@ void HealthTracker::count_failure(Moment now) {
     } else if (health_ == Health::Up && probe_failures_ + traffic_failures_ >= policy_.fall) {
         falls_.add(now.monotonic);
         go_down();
-        held_until_ = now.monotonic + hold_after(falls_.count(now.monotonic));
+        if (const auto hold = hold_after(falls_.count(now.monotonic)); hold > 0s) {
+            held_until_ = now.monotonic + hold;
+        }
     }
 }
 
@@ -173,11 +175,14 @@ void HealthTracker::come_up() {
 }
 
 HealthTracker::TrafficVerdict HealthTracker::traffic_failed(FailureReason reason, Moment now) {
+    const bool unreachable = reason == FailureReason::Refused || reason == FailureReason::Reset;
     if (health_ == Health::Down) {
+        if (unreachable) {
+            probe_successes_ = 0;  // in reserve no more
+        }
         return {};  // known; its probes decide
     }
     const auto was = before();
-    const bool unreachable = reason == FailureReason::Refused || reason == FailureReason::Reset;
     ++outlier_streak_;
     if (unreachable) {
         ++traffic_failures_;
@@ -195,10 +200,9 @@ HealthTracker::TrafficVerdict HealthTracker::traffic_failed(FailureReason reason
     return verdict;
 }
 
-void HealthTracker::traffic_succeeded(Moment now) {
+void HealthTracker::traffic_succeeded() {
     traffic_failures_ = 0;
     outlier_streak_ = 0;
-    last_success_ = now.monotonic;
 }
 
 std::optional<Transition> HealthTracker::eject(FailureReason reason, Moment now) {
@@ -235,7 +239,11 @@ std::optional<Transition> HealthTracker::set_admin_state(config::AdminState admi
 
 void HealthTracker::reconfigure(const HealthPolicy& policy, Moment now) {
     policy_ = policy;
-    next_probe_ = std::min<MonotonicTime>(next_probe_, now.monotonic + policy_.interval);
+    if (next_probe_ > now.monotonic + policy_.interval * (1 + policy_.jitter.fraction)) {
+        // The interval has become shorter for everybody: again spread over it.
+        next_probe_ = now.monotonic + std::chrono::ceil<MonotonicTime::duration>(policy_.interval *
+                                                                                 (1 - rng_.unit()));
+    }
 }
 
 State HealthTracker::state() const {
@@ -256,6 +264,19 @@ State HealthTracker::state() const {
     return State::Down;
 }
 
+bool HealthTracker::is_held_back() const {
+    return health_ == Health::Down && held_until_ && probe_successes_ >= policy_.rise;
+}
+
+std::optional<Transition> HealthTracker::lift_hold(Moment now) {
+    if (!is_held_back()) {
+        return std::nullopt;
+    }
+    const auto was = before();
+    come_up();
+    return report(was, "hold_lifted", std::nullopt, now);
+}
+
 Eligibility HealthTracker::eligibility() const {
     switch (state()) {
         case State::Up:
@@ -263,6 +284,7 @@ Eligibility HealthTracker::eligibility() const {
         case State::Unknown:
             return Eligibility::IfNoneUp;
         case State::Down:
+            return is_held_back() ? Eligibility::Reserve : Eligibility::LastResort;
         case State::Ejected:
             return Eligibility::LastResort;
         case State::Draining:
@@ -320,7 +342,13 @@ std::optional<Transition> HealthTracker::report(const Before& before, std::strin
         return std::nullopt;
     }
     ++facts_.state_changes;
-    return Transition{before.state, after, reason, is_crash, now.wall};
+    Transition transition{before.state, after, reason, is_crash, now.wall};
+    if (after == State::Down && held_until_) {
+        transition.held_until =
+            now.wall + std::chrono::duration_cast<WallTime::duration>(*held_until_ - now.monotonic);
+        transition.recent_falls = falls_.count(now.monotonic);
+    }
+    return transition;
 }
 
 /// Between two verdicts something has begun to speak for another one.
@@ -340,13 +368,21 @@ Duration HealthTracker::fast_interval() const {
     return std::min(policy_.interval, std::max(policy_.interval / kFastDivisor, kLeastGap));
 }
 
-void HealthTracker::schedule_probe(MonotonicTime now) {
+/// What is to pass from one probe to the next, with its jitter.
+Duration HealthTracker::next_interval() {
     const auto interval = verdict_pending() ? fast_interval() : policy_.interval;
     const double spread = policy_.jitter.fraction * ((2 * rng_.unit()) - 1);
-    const auto jittered =
-        std::chrono::duration_cast<MonotonicTime::duration>(interval * (1 + spread));
-    next_probe_ = now + jittered;
-    if (held_until_ && probe_successes_ >= policy_.rise) {
+    return std::chrono::ceil<Duration>(interval * (1 + spread));
+}
+
+void HealthTracker::schedule_probe(Duration interval, MonotonicTime now) {
+    next_probe_ += interval;
+    if (next_probe_ <= now) {
+        // What was missed is not made up for, and the beat goes on.
+        const auto beat = std::max<MonotonicTime::duration>(interval, kLeastBeat);
+        next_probe_ += ((now - next_probe_) / beat + 1) * beat;
+    }
+    if (is_held_back()) {
         next_probe_ = std::min(next_probe_, std::max(*held_until_, now));
     }
 }

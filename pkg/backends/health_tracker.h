@@ -39,11 +39,14 @@ struct Moment {
 struct Transition {
     State from{State::Unknown};
     State to{State::Unknown};
-    /// Static text: a name of FailureReason, or `first_check`, `recovered`, `ejection_over`,
-    /// `config`.
+    /// Static text: a name of FailureReason, or `first_check`, `recovered`, `hold_lifted`,
+    /// `ejection_over`, `config`.
     std::string_view reason;
     bool is_crash{false};  ///< Up until now, and out because it failed.
     WallTime at;
+    /// Of a backend that went down and has fallen so often of late that it is held down.
+    std::optional<WallTime> held_until{};
+    std::size_t recent_falls{0};  ///< Within RecentEvents::kWindow, this one included.
 };
 
 /// The settings of a pool that concern one backend's health.
@@ -53,7 +56,8 @@ struct HealthPolicy {
     Duration interval{5s};
     Duration timeout{2s};
     Share jitter{percent(20)};
-    bool traffic_proves_health{false};  ///< A probe shows no more than a served request does.
+    /// A probe shows no more than traffic that opened a connection and was served.
+    bool traffic_proves_health{false};
     std::uint32_t outlier_failures{5};  ///< In a row, of traffic; 0: off.
     Duration ejection_time{10s};
     Duration slow_start{0};
@@ -65,6 +69,7 @@ struct HealthPolicy {
 /// Who may be given a request, best first.
 enum class Eligibility : std::uint8_t {
     Yes,
+    Reserve,     ///< Held down, but its probes pass: for a request that has nobody else left.
     IfNoneUp,    ///< Not yet checked.
     LastResort,  ///< Down or ejected: only for `when_all_down: try_anyway`.
     No,          ///< Draining or disabled.
@@ -83,13 +88,16 @@ enum class Eligibility : std::uint8_t {
 /// - A refused or reset connection of real traffic counts towards `fall` like a failed probe and
 ///   makes a probe due at once. Served requests take back only what traffic had shown: a backend
 ///   that serves while its health path says no is going out by its own wish.
+/// - Probes are due each `interval` (give or take the jitter) after the last one was *due*: neither
+///   their duration nor a stall of this process changes the rate or marches backends in step.
 /// - While a verdict is pending, probes come five times as fast, so that it is reached in a second
-/// or
-///   two and not in `fall` intervals.
+///   or two and not in `fall` intervals.
 /// - A probe whose result comes later than its own timeout allows shows that *we* were late. It
 ///   counts as an overrun and against nobody.
 /// - Whoever falls for the third time within ten minutes is held down for a time that doubles with
-///   each fall, however good its probes look: flapping hurts more than one backend less.
+///   each fall: flapping hurts more than one backend less. It must not hurt more than the flapping,
+///   so once `rise` probes passed the backend is in reserve, for requests that have nobody else
+///   left; and when nobody else is up at all, lift_hold() ends it.
 class HealthTracker {
 public:
     /// `rng` must outlive it. The first probe is due at once.
@@ -101,7 +109,9 @@ public:
     MonotonicTime next_probe_at() const;
     enum class ProbeDecision : std::uint8_t { Send, SkippedByTraffic };
     /// Call it when a probe is due. Send: report the outcome with probe_finished().
-    ProbeDecision begin_probe(Moment now);
+    /// `served_anew`: since the last one was due, traffic opened a connection to the backend and
+    /// got answers from it.
+    ProbeDecision begin_probe(Moment now, bool served_anew = false);
     struct ProbeResult {
         std::optional<FailureReason> failure;  ///< Nothing: it passed.
         std::string detail;                    ///< For people: `connected`, `status 503`.
@@ -115,7 +125,7 @@ public:
         bool wants_ejection{false};  ///< Ask OutlierPolicy, then eject().
     };
     TrafficVerdict traffic_failed(FailureReason reason, Moment now);
-    void traffic_succeeded(Moment now);
+    void traffic_succeeded();
     /// Failures of traffic are on record, which a success would clear.
     bool is_suspect() const { return traffic_failures_ > 0 || outlier_streak_ > 0; }
 
@@ -143,6 +153,10 @@ public:
     bool in_slow_start(MonotonicTime now) const { return weight_factor(now) < 1; }
     /// Until when good probes will not bring it up; only while it is down.
     std::optional<MonotonicTime> held_until() const;
+    /// In reserve: nothing but the hold keeps it from being up.
+    bool is_held_back() const;
+    /// Brings up one who is held back: nobody else is up. Anyone else is left alone.
+    std::optional<Transition> lift_hold(Moment now);
     std::optional<MonotonicTime> ejected_until() const { return ejected_until_; }
     /// Falls within the last ten minutes.
     std::size_t recent_falls(MonotonicTime now) const { return falls_.count(now); }
@@ -184,7 +198,8 @@ private:
     void count_failure(Moment now);
     void go_down();
     void come_up();
-    void schedule_probe(MonotonicTime now);
+    void schedule_probe(Duration interval, MonotonicTime now);
+    Duration next_interval();
     bool verdict_pending() const;
     Duration fast_interval() const;
     void count_check(metrics::HealthCheckResult result);
@@ -199,10 +214,9 @@ private:
     std::uint32_t traffic_failures_{0};  ///< Refused and reset, in a row.
     std::uint32_t outlier_streak_{0};    ///< All failures of traffic, in a row.
 
-    MonotonicTime next_probe_;
+    MonotonicTime next_probe_;                    ///< Of one under way, when it was due.
     std::optional<MonotonicTime> probe_started_;  ///< Only while one is under way.
     std::optional<MonotonicTime> last_probe_;
-    std::optional<MonotonicTime> last_success_;  ///< Of traffic.
 
     std::optional<MonotonicTime> ejected_until_;
     RecentEvents ejections_;

@@ -1,6 +1,7 @@
 #include "backends/monitor.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace rproxy::backends {
 
@@ -21,6 +22,12 @@ net::SocketAddress check_address(const Backend& backend, const config::HealthChe
         }
     }
     return backend.address();
+}
+
+/// A reset too: a new host may have the old one's address, or the old one is on its way out.
+bool is_unreachable(FailureReason reason) {
+    return reason == FailureReason::Refused || reason == FailureReason::Timeout ||
+           reason == FailureReason::Reset;
 }
 
 }  // namespace
@@ -45,6 +52,11 @@ struct Monitor::Watched {
     metrics::Histogram<metrics::kHealthCheckBounds> durations;
     net::MemberTimer<Watched, &Watched::on_timer> timer{*this};
     bool slow_starting{false};
+    bool takes_traffic{true};
+    Eligibility told{Eligibility::IfNoneUp};  // what the listener has heard of
+    // What traffic had done when the last check was due.
+    std::uint64_t connections_before{0};
+    std::uint64_t answers_before{0};
     // For the failure rate: the totals at the last look.
     std::uint64_t requests_before{0};
     std::uint64_t failures_before{0};
@@ -70,18 +82,22 @@ void Monitor::configure(const std::vector<PoolTargets>& pools) {
             if (known) {
                 watched = std::move(known.mapped());
                 watched->tracker.reconfigure(policy, now());
-                report(*watched, watched->tracker.set_admin_state(target.admin, now()));
+                tell(*watched, watched->tracker.set_admin_state(target.admin, now()));
             } else {
                 watched = std::make_unique<Watched>(*this, target.backend, policy, target.admin);
             }
             watched->check = pool.config->health_check;
             watched->host = target.host;
+            watched->takes_traffic = target.takes_traffic;
             watched->pool = pool.config->name;
             watch.members.push_back(watched.get());
             next[target.backend->key()] = std::move(watched);
         }
     }
     watched_ = std::move(next);
+    for (auto& [name, pool] : pools_) {
+        lift_holds(pool);
+    }
     for (auto& [key, watched] : watched_) {
         schedule(*watched);
     }
@@ -110,10 +126,30 @@ void Monitor::schedule(Watched& watched) {
     }
 }
 
+/// Whether traffic has opened a connection and got answers since it was asked last. Looked up in
+/// the counters when a check is due, so that requests pay nothing for it.
+bool Monitor::served_anew(Watched& watched) {
+    std::uint64_t connections = 0;
+    std::uint64_t answers = 0;
+    for (const auto& cells : watched.backend->all_cells()) {
+        connections += cells.connections_total.value();
+        metrics::CounterSetSum<metrics::CodeClass> sum;
+        sum.add(cells.requests);
+        for (const auto value : sum.values()) {
+            answers += value;
+        }
+        answers -= cells.requests[metrics::CodeClass::Error].value();
+    }
+    const bool connected = std::exchange(watched.connections_before, connections) != connections;
+    const bool answered = std::exchange(watched.answers_before, answers) != answers;
+    return connected && answered;
+}
+
 void Monitor::run_due(Watched& watched) {
     report(watched, watched.tracker.tick(now()));
     if (watched.tracker.next_probe_at() <= loop_.now() &&
-        watched.tracker.begin_probe(now()) == HealthTracker::ProbeDecision::Send) {
+        watched.tracker.begin_probe(now(), served_anew(watched)) ==
+            HealthTracker::ProbeDecision::Send) {
         watched.probe_began = loop_.now();
         watched.probe = std::make_unique<Probe>(
             loop_, check_address(*watched.backend, watched.check), watched.check, watched.host);
@@ -126,16 +162,48 @@ void Monitor::run_due(Watched& watched) {
 
 void Monitor::probe_finished(Watched& watched, HealthTracker::ProbeResult result) {
     watched.durations.observe(loop_.now() - watched.probe_began);
+    const bool unreachable = result.failure && is_unreachable(*result.failure);
     report(watched, watched.tracker.probe_finished(std::move(result), now()));
     update_suspect(watched);
     watched.probe.reset();
     schedule(watched);
+    if (unreachable) {
+        listener_.on_unreachable(watched.backend->key());
+    }
 }
 
 void Monitor::report(Watched& watched, const std::optional<Transition>& transition) {
+    if (transition || watched.tracker.eligibility() != watched.told) {
+        tell(watched, transition);
+        lift_holds(pools_[watched.pool]);
+    }
+}
+
+void Monitor::tell(Watched& watched, const std::optional<Transition>& transition) {
+    const auto present = watched.tracker.eligibility();
+    const bool changed = std::exchange(watched.told, present) != present;
     if (transition) {
         watched.slow_starting = watched.tracker.in_slow_start(loop_.now());
         listener_.on_transition(watched.backend->key(), *transition);
+    } else if (changed) {
+        listener_.on_choice_changed(watched.pool);
+    }
+}
+
+/// Damping must not make an outage: with nobody up, those whose probes pass are brought up.
+void Monitor::lift_holds(PoolWatch& pool) {
+    const auto is_up = [](const Watched* member) {
+        return member->takes_traffic && member->tracker.state() == State::Up;
+    };
+    if (std::ranges::any_of(pool.members, is_up)) {
+        return;
+    }
+    for (Watched* member : pool.members) {
+        if (member->takes_traffic && member->tracker.state() == State::Down) {
+            if (const auto transition = member->tracker.lift_hold(now())) {
+                tell(*member, transition);
+            }
+        }
     }
 }
 
@@ -156,12 +224,15 @@ void Monitor::traffic_failed(Backend& backend, FailureReason reason) {
     }
     update_suspect(watched);
     schedule(watched);
+    if (is_unreachable(reason)) {
+        listener_.on_unreachable(backend.key());
+    }
 }
 
 void Monitor::traffic_succeeded(Backend& backend) {
     const auto found = watched_.find(backend.key());
     if (found != watched_.end()) {
-        found->second->tracker.traffic_succeeded(now());
+        found->second->tracker.traffic_succeeded();
         update_suspect(*found->second);
     }
 }
@@ -201,7 +272,7 @@ void Monitor::tick_slow_starts() {
             }
         }
         if (changed) {
-            listener_.on_weights_changed(name);
+            listener_.on_choice_changed(name);
         }
     }
 }

@@ -30,7 +30,8 @@ public:
     struct Target {
         std::shared_ptr<Backend> backend;
         config::AdminState admin{config::AdminState::Up};
-        std::string host;  ///< For the Host field of checks: host:port as configured.
+        std::string host;          ///< For the Host field of checks: host:port as configured.
+        bool takes_traffic{true};  ///< Weight above 0.
     };
     struct PoolTargets {
         const config::Pool* config{nullptr};
@@ -40,8 +41,10 @@ public:
         /// A backend's state changed (its pool's choice with it).
         std::function<void(const BackendKey&, const Transition&)> on_transition;
         /// The choice among a pool's backends changed without a transition: weights of a slow
-        /// start.
-        std::function<void(const std::string& pool)> on_weights_changed;
+        /// start, or who is in reserve.
+        std::function<void(const std::string& pool)> on_choice_changed;
+        /// A probe or traffic could not connect: whoever had the address may have another by now.
+        std::function<void(const BackendKey&)> on_unreachable;
     };
 
     Monitor(net::EventLoop& loop, std::uint64_t seed, Listener listener);
@@ -77,6 +80,9 @@ private:
     void run_due(Watched& watched);
     void probe_finished(Watched& watched, HealthTracker::ProbeResult result);
     void report(Watched& watched, const std::optional<Transition>& transition);
+    void tell(Watched& watched, const std::optional<Transition>& transition);
+    void lift_holds(PoolWatch& pool);
+    static bool served_anew(Watched& watched);
     void consider_ejection(Watched& watched, FailureReason reason);
     void update_suspect(Watched& watched);
     void look_at_failure_rates();

@@ -1,8 +1,10 @@
 #include "balancing/load_tree.h"
 #include "balancing/methods.h"
+#include "balancing/weighted_load.h"
 #include "balancing/weighted_members.h"
 
 #include <array>
+#include <span>
 
 namespace rproxy::balancing {
 
@@ -19,35 +21,49 @@ public:
         : MemberPolicy(members), cursor_(cursor) {}
 
     std::optional<std::uint32_t> pick(const Pick& pick) const override {
-        std::array<std::uint32_t, kScanLimit> best;
+        std::array<const WeightedMembers::Entry*, kScanLimit> best;
         std::size_t ties = 0;
-        std::uint64_t best_load = 0;
-        std::uint64_t best_weight = 0;
+        std::uint64_t tied_weight = 0;
+        WeightedLoad least{0, 1};
         for (const WeightedMembers::Entry& entry : members().entries()) {
             if (pick.excluded.contains(entry.slot)) {
                 continue;
             }
-            const std::uint64_t load =
-                std::uint64_t{entry.load->in_flight.load(std::memory_order_relaxed)} + 1;
-            // Fractions are compared multiplied out: exact, and no division.
-            const std::uint64_t here = load * best_weight;
-            const std::uint64_t there = best_load * entry.weight;
-            if (ties == 0 || here < there) {
+            const WeightedLoad here{entry.load->in_flight.load(std::memory_order_relaxed),
+                                    entry.weight};
+            if (ties == 0 || here < least) {
                 ties = 0;
-                best_load = load;
-                best_weight = entry.weight;
-            } else if (here > there) {
+                tied_weight = 0;
+                least = here;
+            } else if (least < here) {
                 continue;
             }
-            best[ties++] = entry.slot;
+            best[ties++] = &entry;
+            tied_weight += entry.weight;
         }
         if (ties == 0) {
             return std::nullopt;
         }
-        return ties == 1 ? best[0] : best[cursor_.fetch_add(1, std::memory_order_relaxed) % ties];
+        return ties == 1 ? best[0]->slot : one_of(std::span(best).first(ties), tied_weight);
     }
 
 private:
+    std::uint32_t one_of(std::span<const WeightedMembers::Entry* const> equals,
+                         std::uint64_t weight) const {
+        const std::uint64_t turn = cursor_.fetch_add(1, std::memory_order_relaxed);
+        if (members().equal_weights()) {
+            return equals[turn % equals.size()]->slot;
+        }
+        std::uint64_t unit = spread_turn(turn, weight);
+        for (const auto* const entry : equals) {
+            if (unit < entry->weight) {
+                return entry->slot;
+            }
+            unit -= entry->weight;
+        }
+        return equals.back()->slot;
+    }
+
     Cursor& cursor_;
 };
 

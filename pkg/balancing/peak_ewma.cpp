@@ -123,4 +123,13 @@ void observe_latency(Load& load, std::chrono::nanoseconds response_time, Monoton
     load.ewma_at_ns.store(std::max(at_ns, now_ns), std::memory_order_relaxed);
 }
 
+void observe_failure(Load& load, std::chrono::nanoseconds waited, MonotonicTime now) {
+    const auto seen = static_cast<double>(load.ewma_ns.load(std::memory_order_relaxed));
+    const std::int64_t at_ns = load.ewma_at_ns.load(std::memory_order_relaxed);
+    if (static_cast<double>(waited.count()) > seen * kept_share(at_ns, nanoseconds(now))) {
+        load.ewma_ns.store(static_cast<std::uint64_t>(waited.count()), std::memory_order_relaxed);
+        load.ewma_at_ns.store(std::max(at_ns, nanoseconds(now)), std::memory_order_relaxed);
+    }
+}
+
 }  // namespace rproxy::balancing

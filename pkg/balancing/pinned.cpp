@@ -20,6 +20,9 @@ public:
     void load_changed(std::uint32_t slot) const override { fallback_->load_changed(slot); }
     std::size_t eligible() const override { return fallback_->eligible(); }
     bool offers(std::uint32_t slot) const override { return fallback_->offers(slot); }
+    bool has_other_than(const Excluded& excluded) const override {
+        return fallback_->has_other_than(excluded);
+    }
 
 private:
     std::uint32_t slot_;

@@ -91,6 +91,8 @@ public:
     virtual std::size_t eligible() const = 0;
     /// Whether `slot` is one of them; false for a slot that does not exist.
     virtual bool offers(std::uint32_t slot) const = 0;
+    /// Whether pick() would find somebody with these excluded. Unlike a pick it takes no turn.
+    virtual bool has_other_than(const Excluded& excluded) const = 0;
 };
 
 /// Builds the policy of `method`. `cursor` and every `Member::load` must outlive it; `members` is
@@ -103,8 +105,18 @@ std::unique_ptr<const Policy> make_policy(Method method, std::span<const Member>
 std::unique_ptr<const Policy> make_pinned(std::uint32_t slot,
                                           std::unique_ptr<const Policy> fallback);
 
+/// What `first` picks, and what `reserve` picks once `first` has nobody left for a request.
+/// eligible() and offers() are those of `first`: nobody is bound to a slot of the reserve.
+std::unique_ptr<const Policy> make_with_reserve(std::unique_ptr<const Policy> first,
+                                                std::unique_ptr<const Policy> reserve);
+
 /// Feeds one observed response time into the estimate that peak_ewma uses: jumps up at once, decays
 /// with time (Finagle's "peak EWMA"). Relaxed; races lose a sample at worst. Any thread.
 void observe_latency(Load& load, std::chrono::nanoseconds response_time, MonotonicTime now);
+
+/// The same for an attempt that got no answer: the time it took says only that an answer would have
+/// taken longer. It raises the estimate and never lowers it, so that who fails fast does not look
+/// fast.
+void observe_failure(Load& load, std::chrono::nanoseconds waited, MonotonicTime now);
 
 }  // namespace rproxy::balancing

@@ -1,4 +1,5 @@
 #include "balancing/methods.h"
+#include "balancing/weighted_load.h"
 #include "balancing/weighted_members.h"
 
 namespace rproxy::balancing {
@@ -24,11 +25,10 @@ public:
     }
 
 private:
-    /// (in_flight + 1) / weight of `a` is below that of `b`; multiplied out, so it is exact.
     static bool is_less_loaded(const WeightedMembers::Entry& a, const WeightedMembers::Entry& b) {
-        const std::uint64_t a_load = a.load->in_flight.load(std::memory_order_relaxed);
-        const std::uint64_t b_load = b.load->in_flight.load(std::memory_order_relaxed);
-        return (a_load + 1) * b.weight < (b_load + 1) * a.weight;
+        const auto a_load = a.load->in_flight.load(std::memory_order_relaxed);
+        const auto b_load = b.load->in_flight.load(std::memory_order_relaxed);
+        return WeightedLoad{a_load, a.weight} < WeightedLoad{b_load, b.weight};
     }
 };
 

@@ -2,6 +2,7 @@
 
 #include "balancing/policy.h"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -83,6 +84,11 @@ class MemberPolicy : public Policy {
 public:
     std::size_t eligible() const final { return members_.size(); }
     bool offers(std::uint32_t slot) const final { return members_.offers(slot); }
+    bool has_other_than(const Excluded& excluded) const final {
+        return std::ranges::any_of(members_.entries(), [&](const WeightedMembers::Entry& entry) {
+            return !excluded.contains(entry.slot);
+        });
+    }
 
 protected:
     explicit MemberPolicy(std::span<const Member> members) : members_(members) {}

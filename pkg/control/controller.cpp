@@ -305,6 +305,7 @@ void Controller::on_transition(const backends::BackendKey& key, const std::strin
                                const backends::Transition& transition) {
     const auto from = to_string(transition.from);
     const auto to = to_string(transition.to);
+    std::string message = "backend is " + std::string(to);
     if (transition.is_crash) {
         log::warn("backend crashed", "pool", key.pool, "backend", name, "state", to, "reason",
                   transition.reason);
@@ -312,13 +313,23 @@ void Controller::on_transition(const backends::BackendKey& key, const std::strin
         log::info("backend state changed", "pool", key.pool, "backend", name, "from", from, "to",
                   to, "reason", transition.reason);
     }
+    if (transition.held_until) {
+        const auto held =
+            std::chrono::round<std::chrono::seconds>(*transition.held_until - transition.at);
+        log::warn("backend held down for flapping", "pool", key.pool, "backend", name, "falls",
+                  transition.recent_falls, "within_minutes",
+                  backends::RecentEvents::kWindow.count(), "held_seconds", held.count());
+        message += ", held down for " + std::to_string(held.count()) + " s after " +
+                   std::to_string(transition.recent_falls) + " falls within " +
+                   std::to_string(backends::RecentEvents::kWindow.count()) + " minutes";
+    }
     note({.kind = Event::Kind::BackendState,
           .pool = key.pool,
           .backend = name,
           .from = std::string(from),
           .to = std::string(to),
           .reason = std::string(transition.reason),
-          .message = "backend is " + std::string(to)});
+          .message = std::move(message)});
 }
 
 void Controller::on_pool_health(const std::string& pool, bool all_down) {
@@ -359,6 +370,13 @@ std::vector<std::string> Controller::not_ready_reasons() const {
     return reasons;
 }
 
+std::optional<WallTime> Controller::wall_time(std::optional<MonotonicTime> at) const {
+    if (!at) {
+        return std::nullopt;
+    }
+    return loop_.wall_now() + std::chrono::duration_cast<WallTime::duration>(*at - loop_.now());
+}
+
 BackendStatus Controller::backend_status(const runtime::BackendPlan& backend) const {
     BackendStatus row;
     row.name = backend.name;
@@ -371,6 +389,9 @@ BackendStatus Controller::backend_status(const runtime::BackendPlan& backend) co
         row.state = tracker->state();
         row.slow_start = tracker->in_slow_start(loop_.now());
         row.effective_weight = backend.weight * tracker->weight_factor(loop_.now());
+        row.held_until = wall_time(tracker->held_until());
+        row.ejected_until = wall_time(tracker->ejected_until());
+        row.recent_falls = tracker->recent_falls(loop_.now());
         row.facts = tracker->facts(loop_.now());
         row.check_durations.add(*publisher_.monitor().check_durations(backend.backend->key()));
     }

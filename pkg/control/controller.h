@@ -37,6 +37,9 @@ struct BackendStatus {
     bool on_trial{false};  ///< Only the configuration on trial has it.
     std::uint32_t weight{1};
     double effective_weight{1};
+    std::optional<WallTime> held_until;     ///< Held down for flapping, though its probes may pass.
+    std::optional<WallTime> ejected_until;  ///< Of one that is ejected.
+    std::size_t recent_falls{0};            ///< Within backends::RecentEvents::kWindow.
     backends::HealthTracker::Facts facts;
     metrics::HistogramSum<metrics::kHealthCheckBounds> check_durations;
 };
@@ -161,6 +164,7 @@ private:
     BackendStatus backend_status(const runtime::BackendPlan& backend) const;
     PoolStatus pool_status(std::size_t index) const;
     void add_trial_pools(std::vector<PoolStatus>& pools) const;
+    std::optional<WallTime> wall_time(std::optional<MonotonicTime> at) const;
     void on_transition(const backends::BackendKey& key, const std::string& name,
                        const backends::Transition& transition);
     void on_pool_health(const std::string& pool, bool all_down);

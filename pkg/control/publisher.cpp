@@ -33,7 +33,8 @@ Publisher::Publisher(net::EventLoop& loop, Workers& workers, const Options& opti
       registry_(options.workers, options.seed + 1),
       monitor_(loop, options.seed + 2,
                {[this](const auto& key, const auto& transition) { on_transition(key, transition); },
-                [this](const std::string& pool) { rebuild_policy(pool); }}),
+                [this](const std::string& pool) { rebuild_policy(pool); },
+                [this](const backends::BackendKey& /*key*/) {}}),
       resolver_(loop) {}
 
 Publisher::~Publisher() = default;
@@ -278,6 +279,19 @@ struct Candidates {
         return false;
     }
 
+    /// The members of a choice among those with the eligibility `wanted`.
+    std::vector<balancing::Member> members(const runtime::PoolPlan& pool,
+                                           backends::Eligibility wanted) const {
+        std::vector<balancing::Member> members;
+        members.reserve(pool.backends.size());
+        for (std::size_t slot = 0; slot < pool.backends.size(); ++slot) {
+            auto& backend = *pool.backends[slot].backend;
+            members.push_back({stable_hash(backend.key().address), weight(pool, slot),
+                               eligibility[slot] == wanted, &backend.load()});
+        }
+        return members;
+    }
+
     std::uint32_t weight(const runtime::PoolPlan& pool, std::size_t slot) const {
         const std::uint32_t weight = pool.backends[slot].weight;
         if (!slow_start || weight == 0) {
@@ -297,8 +311,9 @@ std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime:
     auto result = std::make_shared<runtime::PoolPolicy>();
     auto offered = Eligibility::Yes;
     if (!candidates.any(Eligibility::Yes, pool)) {
-        offered = Eligibility::IfNoneUp;
-        if (!candidates.any(Eligibility::IfNoneUp, pool)) {
+        const bool reserve = candidates.any(Eligibility::Reserve, pool);
+        offered = reserve ? Eligibility::Reserve : Eligibility::IfNoneUp;
+        if (!reserve && !candidates.any(Eligibility::IfNoneUp, pool)) {
             // Of what is configured: a name without an address is a backend that is down.
             result->all_down = !pool.config.backends.empty();
             if (pool.config.when_all_down.action == config::WhenAllDown::Action::TryAnyway) {
@@ -307,16 +322,17 @@ std::shared_ptr<const runtime::PoolPolicy> Publisher::make_policy(const runtime:
             }
         }
     }
-    std::vector<balancing::Member> members;
-    for (std::size_t slot = 0; slot < pool.backends.size(); ++slot) {
-        const auto& backend = *pool.backends[slot].backend;
-        members.push_back({stable_hash(backend.key().address), candidates.weight(pool, slot),
-                           candidates.eligibility[slot] == offered,
-                           &pool.backends[slot].backend->load()});
-    }
-    result->policy = balancing::make_policy(pool.config.method, members, pool.state->cursor());
+    const auto choose_among = [&](Eligibility wanted) {
+        return balancing::make_policy(pool.config.method, candidates.members(pool, wanted),
+                                      pool.state->cursor());
+    };
+    result->policy = choose_among(offered);
     if (pool.config.selection.by == config::SelectionBy::Interval) {
         pin_for_interval(pool, *result, published.intervals[pool.config.name]);
+    }
+    if (offered == Eligibility::Yes && candidates.any(Eligibility::Reserve, pool)) {
+        result->policy = balancing::make_with_reserve(std::move(result->policy),
+                                                      choose_among(Eligibility::Reserve));
     }
     return result;
 }

@@ -42,7 +42,8 @@ void add_targets(const runtime::PoolPlan& pool, backends::Monitor::PoolTargets& 
                  bool with_shared) {
     for (const auto& backend : pool.backends) {
         if (with_shared || !backend.shared) {
-            targets.targets.push_back({backend.backend, backend.admin_state, backend.address});
+            targets.targets.push_back(
+                {backend.backend, backend.admin_state, backend.address, backend.weight != 0});
         }
     }
 }
@@ -126,7 +127,7 @@ void Publisher::configure_monitors() {
             loop_, rng_.next(),
             backends::Monitor::Listener{
                 [rebuild](const auto& key, const auto& /*transition*/) { rebuild(key.pool); },
-                rebuild});
+                rebuild, [](const auto& /*key*/) {}});
     }
     if (trial_ && trial_->monitor != nullptr) {
         trial_->monitor->configure(apart);

@@ -83,17 +83,7 @@ std::optional<std::uint32_t> pick_backend(const WorkerPool& pool, const Request&
 }
 
 bool has_other_backend(const WorkerPool& pool, balancing::Excluded excluded, std::uint32_t tried) {
-    if (!excluded.add(tried)) {
-        return false;
-    }
-    const auto& policy = *pool.policy->policy;
-    const auto slots = static_cast<std::uint32_t>(pool.slots.size());
-    for (std::uint32_t slot = 0; slot < slots; ++slot) {
-        if (policy.offers(slot) && !excluded.contains(slot)) {
-            return true;
-        }
-    }
-    return false;
+    return excluded.add(tried) && pool.policy->policy->has_other_than(excluded);
 }
 
 }  // namespace rproxy::proxy

@@ -1,7 +1,7 @@
 // What happens now: the totals, then each pool with its backends.
 
 import {h, setAttribute, setText, stateBadge, svg} from './dom.js';
-import {NONE, ago, count, duration, latency, plural, rate, ratio} from './format.js';
+import {NONE, ago, count, duration, latency, plural, rate, ratio, whyNot} from './format.js';
 import {sparkline} from './spark.js';
 import {HISTORY, backendKey} from './store.js';
 
@@ -182,7 +182,9 @@ function dashboardRow(store, pool) {
         cells[5].classList.toggle('bad', errorRate > 0);
         setText(cells[6], latency(backend.latency_ewma_seconds));
         latencies.update(history.recentLatencies());
+        setAttribute(cells[8], 'title', whyNot(backend, store.now()));
         setText(cells[8], backend.state === 'up' ? duration(backend.uptime_seconds)
+            : backend.held_until ? `held ${duration(backend.held_until - store.now())}`
             : backend.last_crash ? `crashed ${ago(backend.last_crash, store.now())}` : NONE);
         setText(cells[9], backend.effective_weight === backend.weight ? String(backend.weight)
             : `${Number(backend.effective_weight.toFixed(1))} of ${backend.weight}`);

@@ -76,6 +76,19 @@ export function ago(at, now) {
     return past < 1 ? 'now' : `${duration(past)} ago`;
 }
 
+/** Why a backend takes no requests, as far as health knows; null when it does. */
+export function whyNot(backend, now) {
+    if (backend.held_until) {
+        return `Fell ${backend.recent_falls} times within ten minutes: held down for another `
+            + `${duration(backend.held_until - now)}, unless a request has nobody else left.`;
+    }
+    if (backend.ejected_until) {
+        return `Ejected for its failures, for another ${duration(backend.ejected_until - now)}.`;
+    }
+    const check = backend.last_health_check;
+    return check && !check.ok ? `Last check: ${check.detail}` : null;
+}
+
 const pad = (value) => String(value).padStart(2, '0');
 
 /** The reader's local time of day, with the date unless it is today. */

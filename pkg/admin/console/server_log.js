@@ -1,7 +1,7 @@
 // The record: each server's connections, air time and crashes, then everything that happened.
 
-import {h, setText, stateBadge} from './dom.js';
-import {ago, clock, count, duration, plural} from './format.js';
+import {h, setAttribute, setText, stateBadge} from './dom.js';
+import {ago, clock, count, duration, plural, whyNot} from './format.js';
 import {backendFilter} from './servers.js';
 import {LiveTable} from './table.js';
 
@@ -37,7 +37,10 @@ function columns(store) {
         {id: 'state', label: 'State', sort: (row) => row.backend.state, create: (cell) => {
             const badge = stateBadge();
             cell.append(badge.node);
-            return (row) => badge.update(row.backend.state);
+            return (row) => {
+                badge.update(row.backend.state);
+                setAttribute(cell, 'title', whyNot(row.backend, store.now()));
+            };
         }},
         {id: 'connections', label: 'Connection count', class: 'num', descending: true, title: 'Connections opened since start; open now',
             sort: (row) => row.backend.connections_total,

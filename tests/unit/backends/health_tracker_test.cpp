@@ -34,6 +34,7 @@ public:
     /// Waits for the next probe and lets it end in a millisecond.
     std::optional<Transition> probe(std::optional<FailureReason> failure) {
         advance_to(tracker.next_probe_at());
+        last_due = tracker.next_probe_at();
         EXPECT_EQ(tracker.begin_probe(now()), Send::Send);
         advance(1ms);
         return tracker.probe_finished({failure, failure ? "failed" : "connected"}, now());
@@ -58,9 +59,13 @@ public:
         return facts().checks[static_cast<std::size_t>(result)];
     }
 
+    /// From when the last probe was due to when the next one is.
+    MonotonicTime::duration gap() const { return tracker.next_probe_at() - last_due; }
+
     test::ManualClock clock;
     test::ScriptedRng rng;
     HealthTracker tracker;
+    MonotonicTime last_due;
 };
 
 void expect_transition(const std::optional<Transition>& transition, State from, State to,
@@ -184,14 +189,14 @@ TEST(HealthTracker, LetsServedRequestsTakeBackOnlyWhatTrafficShowed) {
     t.pass();
     for (int i = 0; i < 10; ++i) {
         t.tracker.traffic_failed(FailureReason::Reset, t.now());
-        t.tracker.traffic_succeeded(t.now());
+        t.tracker.traffic_succeeded();
     }
     EXPECT_EQ(t.tracker.state(), State::Up);
     EXPECT_FALSE(t.tracker.is_suspect());
     t.fail();
-    t.tracker.traffic_succeeded(t.now());
+    t.tracker.traffic_succeeded();
     t.fail();
-    t.tracker.traffic_succeeded(t.now());
+    t.tracker.traffic_succeeded();
     t.fail();
     EXPECT_EQ(t.tracker.state(), State::Down) << "its health path says no";
 }
@@ -219,15 +224,15 @@ TEST(HealthTracker, DoesNotProbeForAFailingStatus) {
 TEST(HealthTracker, ProbesFasterWhileAVerdictIsPending) {
     Tracked t;
     t.pass();
-    EXPECT_EQ(t.tracker.next_probe_at() - t.clock.now(), 5s);
+    EXPECT_EQ(t.gap(), 5s);
     t.fail();
-    EXPECT_EQ(t.tracker.next_probe_at() - t.clock.now(), 1s);
+    EXPECT_EQ(t.gap(), 1s);
     t.fail();
     t.fail();
     EXPECT_EQ(t.tracker.state(), State::Down);
-    EXPECT_EQ(t.tracker.next_probe_at() - t.clock.now(), 5s);
+    EXPECT_EQ(t.gap(), 5s);
     t.pass();
-    EXPECT_EQ(t.tracker.next_probe_at() - t.clock.now(), 1s);
+    EXPECT_EQ(t.gap(), 1s);
 }
 
 TEST(HealthTracker, KeepsTheFastIntervalBetween200MillisecondsAndTheInterval) {
@@ -236,29 +241,24 @@ TEST(HealthTracker, KeepsTheFastIntervalBetween200MillisecondsAndTheInterval) {
     Tracked t(policy);
     t.pass();
     t.fail();
-    EXPECT_EQ(t.tracker.next_probe_at() - t.clock.now(), 200ms);
+    EXPECT_EQ(t.gap(), 200ms);
     policy.interval = 100ms;
     Tracked faster(policy);
     faster.pass();
     faster.fail();
-    EXPECT_EQ(faster.tracker.next_probe_at() - faster.clock.now(), 100ms);
+    EXPECT_EQ(faster.gap(), 100ms);
 }
 
 TEST(HealthTracker, SpreadsProbesByTheJitter) {
     auto policy = Tracked::plain();
     policy.jitter = percent(20);
-    test::ManualClock clock;
-    test::ScriptedRng rng({test::ScriptedRng::at(0), test::ScriptedRng::at(0.5)});
-    const Moment start{clock.now(), clock.wall_now()};
-    HealthTracker tracker(policy, AdminState::Up, rng, start);
-    tracker.begin_probe(start);
-    tracker.probe_finished({std::nullopt, ""}, start);
-    tracker.begin_probe(start);
-    tracker.probe_finished({std::nullopt, ""}, start);
-    EXPECT_EQ(tracker.next_probe_at() - clock.now(), 5s);
-    tracker.begin_probe(start);
-    tracker.probe_finished({std::nullopt, ""}, start);
-    EXPECT_EQ(tracker.next_probe_at() - clock.now(), 4s);
+    Tracked t(policy);
+    t.pass();
+    t.rng = test::ScriptedRng({test::ScriptedRng::at(0), test::ScriptedRng::at(0.5)});
+    t.pass();
+    EXPECT_EQ(t.gap(), 4s);
+    t.pass();
+    EXPECT_EQ(t.gap(), 5s);
 }
 
 TEST(HealthTracker, SpreadsBackendsThatCameTogetherOverTheInterval) {
@@ -317,13 +317,30 @@ TEST(HealthTracker, SkipsProbesThatTrafficMakesNeedless) {
     policy.traffic_proves_health = true;
     Tracked t(policy);
     t.pass();
-    t.advance(5s);
-    t.tracker.traffic_succeeded(t.now());
-    EXPECT_EQ(t.tracker.begin_probe(t.now()), Send::SkippedByTraffic);
+    t.advance_to(t.tracker.next_probe_at());
+    EXPECT_EQ(t.tracker.begin_probe(t.now(), true), Send::SkippedByTraffic);
     EXPECT_EQ(t.tracker.next_probe_at() - t.clock.now(), 5s);
     EXPECT_EQ(t.checks(metrics::HealthCheckResult::SkippedByTraffic), 1U);
+    EXPECT_EQ(t.facts().last_check->at, t.clock.wall_now()) << "the checker is not stuck";
     t.advance(5s);
-    EXPECT_EQ(t.tracker.begin_probe(t.now()), Send::Send) << "silent since";
+    EXPECT_EQ(t.tracker.begin_probe(t.now(), false), Send::Send) << "silent since";
+}
+
+TEST(HealthTracker, ProbesInSpiteOfTrafficWhileSomethingIsAmiss) {
+    auto policy = Tracked::plain();
+    policy.traffic_proves_health = true;
+    Tracked unseen(policy);
+    EXPECT_EQ(unseen.tracker.begin_probe(unseen.now(), true), Send::Send);
+    Tracked suspect(policy);
+    suspect.pass();
+    suspect.tracker.traffic_failed(FailureReason::HttpStatus, suspect.now());
+    suspect.advance_to(suspect.tracker.next_probe_at());
+    EXPECT_EQ(suspect.tracker.begin_probe(suspect.now(), true), Send::Send);
+    Tracked pending(policy);
+    pending.pass();
+    pending.fail();
+    pending.advance_to(pending.tracker.next_probe_at());
+    EXPECT_EQ(pending.tracker.begin_probe(pending.now(), true), Send::Send);
 }
 
 TEST(HealthTracker, ProbesInSpiteOfTrafficThatProvesLess) {
@@ -337,8 +354,62 @@ TEST(HealthTracker, ProbesInSpiteOfTrafficThatProvesLess) {
     EXPECT_FALSE(HealthPolicy::of(pool).traffic_proves_health);
     t.pass();
     t.advance_to(t.tracker.next_probe_at());
-    t.tracker.traffic_succeeded(t.now());
-    EXPECT_EQ(t.tracker.begin_probe(t.now()), Send::Send);
+    EXPECT_EQ(t.tracker.begin_probe(t.now(), true), Send::Send);
+}
+
+TEST(HealthTracker, ProbesEachIntervalHoweverLongAProbeTakes) {
+    Tracked t;
+    t.pass();
+    t.pass();
+    const auto begin = t.tracker.next_probe_at();
+    for (int i = 0; i < 10; ++i) {
+        EXPECT_EQ(t.tracker.next_probe_at(), begin + i * 5s);
+        t.advance_to(t.tracker.next_probe_at());
+        EXPECT_EQ(t.tracker.begin_probe(t.now()), Send::Send);
+        t.advance(i * 100ms);
+        t.tracker.probe_finished({}, t.now());
+    }
+}
+
+TEST(HealthTracker, KeepsItsBeatAfterAStall) {
+    Tracked t;
+    t.pass();
+    t.pass();
+    const auto due = t.tracker.next_probe_at();
+    t.advance_to(due + 17s);  // nobody ran this process
+    t.tracker.begin_probe(t.now());
+    t.tracker.probe_finished({}, t.now());
+    EXPECT_EQ(t.tracker.next_probe_at(), due + 20s);
+}
+
+TEST(HealthTracker, ProbesAtTheRateOfTheIntervalInSpiteOfTheJitter) {
+    Tracked t({.jitter = percent(20)});
+    XoshiroRng rng(1);
+    HealthTracker tracker({.jitter = percent(20)}, AdminState::Up, rng, t.now());
+    const auto begin = t.clock.now();
+    constexpr int kProbes = 2000;
+    for (int i = 0; i < kProbes; ++i) {
+        t.advance_to(tracker.next_probe_at());
+        tracker.begin_probe(t.now());
+        t.advance(300ms);
+        tracker.probe_finished({}, t.now());
+    }
+    const std::chrono::duration<double> each = (t.clock.now() - begin) / kProbes;
+    EXPECT_NEAR(each.count(), 5, 0.05);
+}
+
+TEST(HealthTracker, SpreadsAgainWhenTheIntervalBecomesShorter) {
+    auto policy = Tracked::plain();
+    policy.interval = 60s;
+    Tracked t(policy);
+    t.pass();
+    t.pass();
+    t.rng = test::ScriptedRng({test::ScriptedRng::at(0.75)});
+    policy.interval = 4s;
+    t.tracker.reconfigure(policy, t.now());
+    EXPECT_EQ(t.tracker.next_probe_at() - t.clock.now(), 1s);
+    t.tracker.reconfigure(policy, t.now());
+    EXPECT_EQ(t.tracker.next_probe_at() - t.clock.now(), 1s) << "once is enough";
 }
 
 TEST(HealthTracker, HoldsDownWhoFlapsForLongerEachTime) {
@@ -370,13 +441,75 @@ TEST(HealthTracker, TellsThatItIsHeld) {
     EXPECT_EQ(t.tracker.recent_falls(t.clock.now()), 3U);
 }
 
+/// Down for the fifth time within ten minutes, and held for 40 s.
+void make_held(Tracked& t) {
+    t.pass();
+    for (int falls = 0; falls < 4; ++falls) {
+        t.outage();
+    }
+    while (t.tracker.state() == State::Up) {
+        t.fail();
+    }
+}
+
+TEST(HealthTracker, IsInReserveOnceItsProbesPass) {
+    Tracked t;
+    make_held(t);
+    EXPECT_EQ(t.tracker.eligibility(), Eligibility::LastResort);
+    t.pass();
+    EXPECT_EQ(t.tracker.eligibility(), Eligibility::LastResort) << "one is not `rise`";
+    EXPECT_FALSE(t.tracker.lift_hold(t.now()));
+    t.pass();
+    EXPECT_EQ(t.tracker.eligibility(), Eligibility::Reserve);
+    EXPECT_EQ(t.tracker.state(), State::Down);
+    t.tracker.traffic_failed(FailureReason::Refused, t.now());
+    EXPECT_EQ(t.tracker.eligibility(), Eligibility::LastResort) << "it has to show itself again";
+    t.pass();
+    t.pass();
+    EXPECT_EQ(t.tracker.eligibility(), Eligibility::Reserve);
+    t.fail();
+    EXPECT_EQ(t.tracker.eligibility(), Eligibility::LastResort);
+}
+
+TEST(HealthTracker, ComesUpFromReserveWhenItIsNeeded) {
+    Tracked t;
+    make_held(t);
+    t.pass();
+    t.pass();
+    expect_transition(t.tracker.lift_hold(t.now()), State::Down, State::Up, "hold_lifted", false);
+    EXPECT_EQ(t.tracker.eligibility(), Eligibility::Yes);
+    EXPECT_FALSE(t.tracker.held_until());
+    EXPECT_FALSE(t.tracker.lift_hold(t.now()));
+    t.fail();
+    t.fail();
+    EXPECT_TRUE(t.fail()->is_crash) << "it was up again, whoever lifted the hold";
+}
+
+TEST(HealthTracker, TellsOfTheHoldWithTheFall) {
+    Tracked t;
+    t.pass();
+    std::optional<Transition> fall;
+    for (int falls = 1; falls <= 3; ++falls) {
+        while (t.tracker.state() == State::Up) {
+            fall = t.fail();
+        }
+        EXPECT_EQ(fall->held_until.has_value(), falls == 3);
+        if (falls < 3) {
+            t.pass();
+            t.pass();
+        }
+    }
+    EXPECT_EQ(fall->held_until, t.clock.wall_now() + 10s);
+    EXPECT_EQ(fall->recent_falls, 3U);
+}
+
 TEST(HealthTracker, AsksForEjectionAfterConsecutiveFailuresOfTraffic) {
     Tracked t;
     t.pass();
     for (int i = 0; i < 4; ++i) {
         EXPECT_FALSE(t.tracker.traffic_failed(FailureReason::HttpStatus, t.now()).wants_ejection);
     }
-    t.tracker.traffic_succeeded(t.now());
+    t.tracker.traffic_succeeded();
     for (int i = 0; i < 4; ++i) {
         EXPECT_FALSE(t.tracker.traffic_failed(FailureReason::Timeout, t.now()).wants_ejection);
     }

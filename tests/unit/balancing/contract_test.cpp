@@ -37,6 +37,7 @@ TEST_P(Contract, PicksOnlyWhatIsOffered) {
     }
     EXPECT_EQ(policy->eligible(), offered);
     EXPECT_FALSE(policy->offers(static_cast<std::uint32_t>(size())));
+    EXPECT_EQ(policy->has_other_than({}), offered > 0);
     for (int i = 0; i < 2000; ++i) {
         const auto slot = pool.pick(*policy, pool.rng.next());
         ASSERT_TRUE(slot);
@@ -51,6 +52,7 @@ TEST_P(Contract, WalksThroughAllMembersAsEachIsExcluded) {
         pool.excluded.clear();
         const std::uint64_t hash = pool.rng.next();
         for (std::size_t tried = 0; tried < std::min(size(), Excluded::kCapacity); ++tried) {
+            EXPECT_TRUE(policy->has_other_than(pool.excluded));
             const auto slot = pool.pick(*policy, hash);
             ASSERT_TRUE(slot);
             ASSERT_FALSE(pool.excluded.contains(*slot));
@@ -58,6 +60,7 @@ TEST_P(Contract, WalksThroughAllMembersAsEachIsExcluded) {
         }
         if (size() <= Excluded::kCapacity) {
             EXPECT_EQ(pool.pick(*policy, hash), std::nullopt);
+            EXPECT_FALSE(policy->has_other_than(pool.excluded));
         }
     }
 }
@@ -158,6 +161,54 @@ TEST(Pinned, PassesLoadChangesOn) {
         pool.set_in_flight(*policy, slot, slot == 42 ? 0 : 5);
     }
     ASSERT_TRUE(pool.excluded.add(0));
+    EXPECT_EQ(pool.pick(*policy), 42U);
+}
+
+/// Slots 0 and 1, with slot 2 in reserve.
+std::unique_ptr<const Policy> with_reserve(TestPool& pool, Method method) {
+    pool.members[2].eligible = false;
+    auto first = pool.build(method);
+    for (Member& member : pool.members) {
+        member.eligible = !member.eligible;
+    }
+    return make_with_reserve(std::move(first), pool.build(method));
+}
+
+TEST(WithReserve, IsUsedOnlyWhenNobodyElseIsLeft) {
+    TestPool pool(3);
+    const auto policy = with_reserve(pool, Method::RoundRobin);
+    EXPECT_EQ(pool.letters(*policy, 4), "abab");
+    ASSERT_TRUE(pool.excluded.add(0));
+    EXPECT_EQ(pool.letters(*policy, 4), "bbbb");
+    ASSERT_TRUE(pool.excluded.add(1));
+    EXPECT_TRUE(policy->has_other_than(pool.excluded));
+    EXPECT_EQ(pool.letters(*policy, 4), "cccc");
+    ASSERT_TRUE(pool.excluded.add(2));
+    EXPECT_FALSE(policy->has_other_than(pool.excluded));
+    EXPECT_EQ(pool.letters(*policy, 1), "-");
+}
+
+TEST(WithReserve, BindsNobodyToTheReserve) {
+    TestPool pool(3);
+    const auto policy = with_reserve(pool, Method::RoundRobin);
+    EXPECT_TRUE(policy->offers(1));
+    EXPECT_FALSE(policy->offers(2));
+    EXPECT_EQ(policy->eligible(), 2U);
+}
+
+TEST(WithReserve, PassesLoadChangesOn) {
+    TestPool pool(200);
+    for (std::size_t slot = 0; slot < 200; ++slot) {
+        pool.members[slot].eligible = slot < 100;
+    }
+    auto first = pool.build(Method::LeastConnections);
+    for (Member& member : pool.members) {
+        member.eligible = !member.eligible;
+    }
+    const auto policy = make_with_reserve(std::move(first), pool.build(Method::LeastConnections));
+    for (std::uint32_t slot = 0; slot < 100; ++slot) {
+        pool.set_in_flight(*policy, slot, slot == 42 ? 0 : 5);
+    }
     EXPECT_EQ(pool.pick(*policy), 42U);
 }
 

@@ -22,7 +22,8 @@ using testing::Each;
 using testing::ElementsAre;
 
 double cost(const TestPool& pool, std::uint32_t slot) {
-    return (static_cast<double>(pool.loads[slot].in_flight.load()) + 1) / pool.members[slot].weight;
+    const auto in_flight = pool.loads[slot].in_flight.load();
+    return in_flight == 0 ? 0 : (in_flight + 1.0) / pool.members[slot].weight;
 }
 
 double least_cost(const TestPool& pool) {
@@ -79,6 +80,34 @@ TEST_P(LeastConnections, GoesRoundAmongEqualsEvenly) {
     for (std::uint32_t slot = 0; slot < GetParam(); ++slot) {
         EXPECT_EQ(counts[slot], std::ranges::count(idle, slot) * 6) << slot;
     }
+}
+
+TEST_P(LeastConnections, SpreadsAnIdlePoolByWeight) {
+    std::vector<std::uint32_t> weights;
+    for (std::size_t i = 0; i < GetParam(); ++i) {
+        weights.push_back(1 + static_cast<std::uint32_t>(i % 3));
+    }
+    TestPool pool(weights);
+    const auto policy = pool.build(Method::LeastConnections);
+    constexpr int kPicksEach = 300;
+    const int total = std::accumulate(weights.begin(), weights.end(), 0);
+    const auto counts = pool.counts(*policy, total * kPicksEach);
+    for (std::uint32_t slot = 0; slot < GetParam(); ++slot) {
+        const double expected = kPicksEach * static_cast<double>(weights[slot]);
+        EXPECT_NEAR(counts[slot], expected, expected * 0.03) << slot;
+    }
+}
+
+TEST_P(LeastConnections, TakesTheIdleBeforeTheHeavyAndBusy) {
+    TestPool pool(GetParam());
+    pool.members[0].weight = 100;
+    const auto policy = pool.build(Method::LeastConnections);
+    pool.set_in_flight(*policy, 0, 1);
+    EXPECT_NE(pool.pick(*policy), 0U);
+    for (std::uint32_t slot = 1; slot < GetParam(); ++slot) {
+        pool.set_in_flight(*policy, slot, 1);
+    }
+    EXPECT_EQ(pool.pick(*policy), 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Sizes, LeastConnections,
@@ -226,6 +255,12 @@ TEST(PowerOfTwo, MeasuresLoadByWeight) {
     EXPECT_EQ(pool.letters(*policy, 50), std::string(50, 'a'));
 }
 
+TEST(PowerOfTwo, SpreadsAnIdlePoolByWeight) {
+    TestPool pool({5, 1});
+    const auto counts = pool.counts(*pool.build(Method::PowerOfTwo), 6000);
+    EXPECT_NEAR(counts[1], 1000, 120);
+}
+
 TEST(PowerOfTwo, NeverTakesTheMostLoaded) {
     TestPool pool(5);
     const auto policy = pool.build(Method::PowerOfTwo);
@@ -344,6 +379,19 @@ TEST(ObserveLatency, JumpsUpAtOnceAndComesDownSlowly) {
         observe_latency(load, 10ms, now += 1s);
     }
     EXPECT_NEAR(static_cast<double>(load.ewma_ns), 10e6, 0.1e6);
+}
+
+TEST(ObserveFailure, RaisesTheEstimateAndNeverLowersIt) {
+    Load load;
+    MonotonicTime now{1h};
+    observe_failure(load, 2s, now);
+    EXPECT_EQ(load.ewma_ns, 2'000'000'000U) << "who never answers is not unseen";
+    observe_failure(load, 1ms, now += 1ms);
+    EXPECT_EQ(load.ewma_ns, 2'000'000'000U);
+    observe_failure(load, 3s, now += 1ms);
+    EXPECT_EQ(load.ewma_ns, 3'000'000'000U);
+    observe_failure(load, 1s, now += 60s);
+    EXPECT_EQ(load.ewma_ns, 1'000'000'000U) << "what was seen has faded below that";
 }
 
 TEST(ObserveLatency, FollowsTheExponentialWithinAHundredth) {

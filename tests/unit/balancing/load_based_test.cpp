@@ -19,7 +19,6 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Each;
-using testing::ElementsAre;
 
 double cost(const TestPool& pool, std::uint32_t slot) {
     const auto in_flight = pool.loads[slot].in_flight.load();
@@ -83,15 +82,15 @@ TEST_P(LeastConnections, GoesRoundAmongEqualsEvenly) {
 }
 
 TEST_P(LeastConnections, SpreadsAnIdlePoolByWeight) {
-    std::vector<std::uint32_t> weights;
-    for (std::size_t i = 0; i < GetParam(); ++i) {
-        weights.push_back(1 + static_cast<std::uint32_t>(i % 3));
+    std::vector<std::uint32_t> weights(GetParam());
+    for (std::size_t i = 0; i < weights.size(); ++i) {
+        weights[i] = 1 + static_cast<std::uint32_t>(i % 3);
     }
     TestPool pool(weights);
     const auto policy = pool.build(Method::LeastConnections);
     constexpr int kPicksEach = 300;
-    const int total = std::accumulate(weights.begin(), weights.end(), 0);
-    const auto counts = pool.counts(*policy, total * kPicksEach);
+    const auto total = std::accumulate(weights.begin(), weights.end(), std::uint32_t{0});
+    const auto counts = pool.counts(*policy, static_cast<int>(total) * kPicksEach);
     for (std::uint32_t slot = 0; slot < GetParam(); ++slot) {
         const double expected = kPicksEach * static_cast<double>(weights[slot]);
         EXPECT_NEAR(counts[slot], expected, expected * 0.03) << slot;

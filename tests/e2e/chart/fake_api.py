@@ -1,4 +1,4 @@
-"""A Kubernetes API just large enough for `lookup` of a ConfigMap in a Helm template."""
+"""A Kubernetes API just large enough for `lookup` of an object in a Helm template."""
 
 import contextlib
 import http.server
@@ -10,6 +10,7 @@ KINDS = {
     "v1": {"configmaps": "ConfigMap", "services": "Service", "serviceaccounts": "ServiceAccount",
            "pods": "Pod"},
     "apps/v1": {"deployments": "Deployment", "daemonsets": "DaemonSet"},
+    "autoscaling/v2": {"horizontalpodautoscalers": "HorizontalPodAutoscaler"},
     "batch/v1": {"jobs": "Job"},
     "networking.k8s.io/v1": {"networkpolicies": "NetworkPolicy", "ingresses": "Ingress"},
     "policy/v1": {"poddisruptionbudgets": "PodDisruptionBudget"},
@@ -21,8 +22,10 @@ def version(api):
 
 
 @contextlib.contextmanager
-def serving(config_map):
-    """Yields the URL of an API that has this one ConfigMap (or none)."""
+def serving(live):
+    """Yields the URL of an API that has this one object."""
+    resource = next(name for name, kind in KINDS[live["apiVersion"]].items() if kind == live["kind"])
+    live_path = f"/{resource}/{live['metadata']['name']}"
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -49,8 +52,8 @@ def serving(config_map):
                 return {"kind": "APIResourceList", "groupVersion": api, "resources": [
                     {"name": name, "namespaced": True, "kind": kind, "verbs": ["get"]}
                     for name, kind in KINDS[api].items()]}, 200
-            if config_map and path.endswith("/configmaps/" + config_map["metadata"]["name"]):
-                return config_map, 200
+            if path.endswith(live_path):
+                return live, 200
             return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound",
                     "code": 404, "message": f"{path} not found"}, 404
 

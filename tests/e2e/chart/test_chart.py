@@ -1,107 +1,21 @@
-#!/usr/bin/env python3
 """The chart and the manifests against real tools. Run it through hack/test-chart.sh.
 
-Environment: RPROXY (the program), HELM and KUBECTL (paths). UPDATE_GOLDEN=1 writes golden/ anew.
+UPDATE_GOLDEN=1 writes golden/ anew.
 """
 
-import copy
-import hashlib
 import json
 import os
 import pathlib
 import re
-import subprocess
 import tempfile
 import unittest
 
 import yaml
 
-import fake_api
 import objects
-
-HERE = pathlib.Path(__file__).resolve().parent
-ROOT = HERE.parents[2]
-CHART = ROOT / "charts" / "rproxy"
-MANIFESTS = ROOT / "manifests"
-GOLDEN = HERE / "golden"
-RPROXY = os.environ["RPROXY"]
-HELM = os.environ["HELM"]
-KUBECTL = os.environ["KUBECTL"]
-
-CASES = sorted(path.name.removesuffix("-values.yaml") for path in CHART.glob("ci/*-values.yaml"))
-OPERATOR = ["--api-versions", "monitoring.coreos.com/v1"]
-
-# What a case asks for that Pod Security "restricted" refuses; everything else must pass.
-EXPECTED_VIOLATIONS = {"daemonset": {"rproxy: hostPort"}}
-
-
-def run(*command, **options):
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True,
-                          check=False, **options)
-
-
-def helm(*arguments):
-    return run(HELM, *arguments)
-
-
-def template(*arguments):
-    """The documents of `helm template`, release "rproxy" in namespace "web"."""
-    result = helm("template", "rproxy", CHART, "--namespace", "web", *arguments)
-    if result.returncode != 0:
-        raise AssertionError(result.stderr)
-    return [document for document in yaml.safe_load_all(result.stdout) if document]
-
-
-_rendered = {}
-
-
-def rendered(case):
-    """The documents of one file of ci/, as in a cluster with the Prometheus operator."""
-    if case not in _rendered:
-        _rendered[case] = template("-f", CHART / "ci" / f"{case}-values.yaml", *OPERATOR)
-    return copy.deepcopy(_rendered[case])
-
-
-def refused(*arguments):
-    """What helm says when it refuses to render."""
-    result = helm("template", "rproxy", CHART, *arguments)
-    return result.stderr if result.returncode != 0 else ""
-
-
-def the(documents, kind, suffix=""):
-    """The one document of a kind whose name ends so (or has no such suffix, if several)."""
-    found = [d for d in documents if d["kind"] == kind and d["metadata"]["name"].endswith(suffix)]
-    if len(found) != 1:
-        raise AssertionError(f"{len(found)} documents of kind {kind} ending in {suffix!r}")
-    return found[0]
-
-
-def name_of(document):
-    return f"{document['kind']}/{document['metadata']['name']}"
-
-
-def sidecar_patch(documents):
-    return yaml.safe_load(the(documents, "ConfigMap", "-sidecar")["data"]["patch.yaml"])
-
-
-def check_config(text):
-    """`rproxy check` on a text: (exit status, output)."""
-    with tempfile.TemporaryDirectory() as work:
-        path = pathlib.Path(work) / "rproxy.yaml"
-        path.write_text(text)
-        result = run(RPROXY, "check", path)
-        return result.returncode, result.stdout + result.stderr
-
-
-def kustomize(folder):
-    result = run(KUBECTL, "kustomize", folder)
-    if result.returncode != 0:
-        raise AssertionError(f"{folder}: {result.stderr}")
-    return [document for document in yaml.safe_load_all(result.stdout) if document]
-
-
-def kustomizations():
-    return sorted(path.parent for path in MANIFESTS.rglob("kustomization.yaml"))
+from renders import (CASES, CHART, EXPECTED_VIOLATIONS, GOLDEN, HELM3, MANIFESTS, OPERATOR, ROOT,
+                     RPROXY, check_config, helm, kustomizations, kustomize, name_of, refused, rendered, run,
+                     sidecar_patch, template, the)
 
 
 class Lint(unittest.TestCase):
@@ -109,6 +23,16 @@ class Lint(unittest.TestCase):
         for case in CASES:
             result = helm("lint", "--strict", CHART, "-f", CHART / "ci" / f"{case}-values.yaml")
             self.assertEqual(result.returncode, 0, f"{case}: {result.stdout}{result.stderr}")
+
+    def test_helm_3_renders_the_same(self):
+        for case in CASES:
+            values = CHART / "ci" / f"{case}-values.yaml"
+            self.assertEqual(run(HELM3, "lint", "--strict", CHART, "-f", values).returncode, 0, case)
+            documents = template("-f", values, *OPERATOR, program=HELM3)
+            others = {name_of(d): d for d in rendered(case)}
+            for document in documents:
+                self.assertEqual(document, others.pop(name_of(document)), case)
+            self.assertEqual(list(others), [], case)
 
     def test_schema_and_readme_are_generated_from_values(self):
         result = run(ROOT / "hack/update-chart-schema.sh", "--check",
@@ -184,6 +108,13 @@ class Security(unittest.TestCase):
                     self.assertEqual(objects.hardening_violations(spec), [],
                                      f"{case} {name_of(document)}")
 
+    def test_the_sidecar_clobbers_no_volume_of_the_application(self):
+        """The patch is merged by name, and "config" is what half of all applications call theirs."""
+        spec = sidecar_patch(rendered("sidecar"))["spec"]["template"]["spec"]
+        names = [volume["name"] for volume in spec["volumes"]]
+        self.assertEqual([name for name in names if not name.startswith("rproxy-")], [])
+        self.assertNotIn("terminationGracePeriodSeconds", spec)
+
     def test_the_sidecar_alone_passes_restricted(self):
         spec = sidecar_patch(rendered("sidecar"))["spec"]["template"]["spec"]
         self.assertEqual(objects.restricted_violations(spec), [])
@@ -211,118 +142,6 @@ class Security(unittest.TestCase):
         self.assertEqual(traffic, [{"ports": [{"port": "http", "protocol": "TCP"}]}])
 
 
-class Wiring(unittest.TestCase):
-    """Names that must agree across objects."""
-
-    def test_services_select_proxy_pods_and_no_others(self):
-        for case in CASES:
-            documents = rendered(case)
-            pods = [(name_of(d), labels, spec) for d in documents
-                    for labels, spec in objects.pod_specs(d)]
-            for service in (d for d in documents if d["kind"] == "Service"):
-                selector = service["spec"]["selector"].items()
-                selected = [(name, spec) for name, labels, spec in pods if selector <= labels.items()]
-                self.assertEqual([name.split("/")[0] for name, _ in selected
-                                  if name.split("/")[0] not in ("Deployment", "DaemonSet")], [])
-                self.assertEqual(len(selected), 1, f"{case} {name_of(service)}")
-                ports = {port["name"] for port in selected[0][1]["containers"][0]["ports"]}
-                for port in service["spec"]["ports"]:
-                    self.assertIn(port["targetPort"], ports)
-
-    def test_service_monitor_finds_the_metrics_service(self):
-        documents = rendered("default")
-        wanted = the(documents, "ServiceMonitor")["spec"]["selector"]["matchLabels"].items()
-        found = [d for d in documents if d["kind"] == "Service"
-                 and wanted <= d["metadata"]["labels"].items()]
-        self.assertEqual([d["metadata"]["name"] for d in found], ["rproxy-metrics"])
-
-    def test_monitoring_kinds_need_the_operator_unless_asked_for(self):
-        kinds = {d["kind"] for d in template()}
-        self.assertFalse(kinds & {"ServiceMonitor", "PodMonitor", "PrometheusRule"})
-        asked = {d["kind"] for d in template("--set", "serviceMonitor.enabled=true")}
-        self.assertIn("ServiceMonitor", asked)
-
-    def test_every_dashboard_becomes_a_config_map_unchanged(self):
-        shown = {}
-        for document in rendered("default"):
-            if document["metadata"]["labels"].get("grafana_dashboard") == "1":
-                shown.update(document["data"])
-        files = {path.name: json.loads(path.read_text()) for path in CHART.glob("dashboards/*.json")}
-        self.assertTrue(files, "the chart has no dashboards")
-        self.assertEqual({name: json.loads(text) for name, text in shown.items()}, files)
-
-    def test_autoscaling_leaves_the_replica_count_alone(self):
-        for case in ("full", "gateway"):
-            self.assertNotIn("replicas", the(rendered(case), "Deployment")["spec"], case)
-
-    def test_one_pod_has_no_disruption_budget(self):
-        kinds = {d["kind"] for d in template("--set", "replicaCount=1")}
-        self.assertNotIn("PodDisruptionBudget", kinds)
-
-    def test_a_config_change_rolls_no_pod_unless_asked_to(self):
-        def pod(*arguments):
-            return the(template(*arguments), "Deployment")["spec"]["template"]
-        one, two = "config.backends={10.0.0.1:80}", "config.backends={10.0.0.2:80}"
-        self.assertEqual(pod("--set", one), pod("--set", two))
-        roll = ("--set", "rollOnConfigChange=true", "--set")
-        self.assertNotEqual(pod(*roll, one), pod(*roll, two))
-
-    def test_a_digest_beats_a_tag_and_a_global_registry_the_own(self):
-        image = the(template("--set", "global.imageRegistry=r.example", "--set",
-                             "image.registry=other,image.tag=t,image.digest=sha256:" + "0" * 64),
-                    "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
-        self.assertEqual(image, "r.example/rproxy@sha256:" + "0" * 64)
-
-    def test_workers_follow_the_cpu_limit_and_else_are_two(self):
-        def arguments(*settings):
-            spec = the(template(*settings), "Deployment")["spec"]["template"]["spec"]
-            return spec["containers"][0]["args"]
-        self.assertIn("--workers", arguments())
-        self.assertNotIn("--workers", arguments("--set", "resources.limits.cpu=2"))
-
-
-class Grace(unittest.TestCase):
-    def seconds(self, *settings):
-        return the(template(*settings), "Deployment")["spec"]["template"]["spec"][
-            "terminationGracePeriodSeconds"]
-
-    def test_it_is_the_drain_time_and_a_margin(self):
-        self.assertEqual(self.seconds(), 5 + 30 + 5)
-        self.assertEqual(self.seconds("--set", "config.drain.accept_grace=1500ms",
-                                      "--set", "config.drain.timeout=1m30s"), 92 + 5)
-        self.assertEqual(self.seconds("--set", "config.drain.accept_grace=0",
-                                      "--set", "config.drain.timeout=0.5m"), 30 + 5)
-
-    def test_too_little_fails_the_render(self):
-        self.assertIn("requests would be cut", refused("--set", "terminationGracePeriodSeconds=39"))
-        self.assertEqual(refused("--set", "terminationGracePeriodSeconds=40"), "")
-
-    def test_kubernetes_default_is_too_little_for_ours(self):
-        self.assertGreater(self.seconds(), 30)
-
-
-class Refusals(unittest.TestCase):
-    def test_values_that_cannot_work_fail_the_render(self):
-        table = {
-            "exclude each other": ["autoscaling.enabled=true", "keda.enabled=true"],
-            "one pod per node": ["kind=DaemonSet", "autoscaling.enabled=true"],
-            "triggers is empty": ["keda.enabled=true"],
-            "parentRefs is empty": ["httpRoute.enabled=true"],
-            "tests.port is": ["ports.http=null", "ports.web.containerPort=8080"],
-            "ingress.servicePort is": ["ingress.enabled=true", "ingress.servicePort=https"],
-            "no listener of config has that port": ["ports.http.containerPort=8081"],
-            "`ports` does not": ["config.listeners[0].address=0.0.0.0:8080",
-                                 "config.listeners[1].address=0.0.0.0:8443"],
-        }
-        for message, settings in table.items():
-            arguments = [part for setting in settings for part in ("--set", setting)]
-            self.assertIn(message, refused(*arguments))
-
-    def test_a_sidecar_needs_native_sidecars(self):
-        self.assertIn("native sidecars",
-                      refused("--set", "mode=sidecar", "--kube-version", "1.28.0"))
-
-
 class Configuration(unittest.TestCase):
     def test_every_rendered_configuration_is_accepted_by_the_program(self):
         for case in CASES:
@@ -348,63 +167,6 @@ class Configuration(unittest.TestCase):
         # PyYAML would read the key as a boolean, so look at the text.
         self.assertRegex(text, r'\n +"on":\n +- connect_failure\n +- reset\n +- "503"\n')
         self.assertEqual(config["listeners"][1]["tls"]["min_version"], "1.2")
-
-
-class Ownership(unittest.TestCase):
-    """What an upgrade does to a ConfigMap that somebody edited (configMap.update)."""
-
-    WRITTEN = "backends:\n- 10.0.0.1:80\n"
-    EDITED = "# by hand\nbackends: [10.0.0.7:80]\n"
-
-    def upgraded(self, live, *settings):
-        """data of the ConfigMap that the chart renders over a live text."""
-        sha = hashlib.sha256(self.WRITTEN.encode()).hexdigest()
-        live = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {
-            "name": "rproxy", "namespace": "web",
-            "labels": {"app.kubernetes.io/managed-by": "Helm"},
-            "annotations": {"rproxy/config-sha256": sha, "meta.helm.sh/release-name": "rproxy",
-                            "meta.helm.sh/release-namespace": "web"}},
-                "data": {"rproxy.yaml": live}}
-        with fake_api.serving(live) as url:
-            documents = template("--dry-run=server", "--disable-openapi-validation",
-                                 "--kube-apiserver", url, "--no-hooks",
-                                 "--set", "config.backends={10.0.0.2:80}", *settings)
-        self.metadata = the(documents, "ConfigMap", "rproxy")["metadata"]
-        return the(documents, "ConfigMap", "rproxy")["data"]["rproxy.yaml"]
-
-    NEW = "backends:\n- 10.0.0.2:80\n"
-
-    def setUp(self):
-        self.without_dashboards = ("--set", "dashboards.enabled=false")
-
-    def test_an_untouched_text_follows_the_values(self):
-        self.assertEqual(self.upgraded(self.WRITTEN, *self.without_dashboards), self.NEW)
-
-    def test_an_edited_text_is_left_alone_and_stays_known_as_edited(self):
-        self.assertEqual(self.upgraded(self.EDITED, *self.without_dashboards), self.EDITED)
-        self.assertEqual(self.metadata["annotations"]["rproxy/config-sha256"],
-                         hashlib.sha256(self.WRITTEN.encode()).hexdigest())
-
-    def test_always_takes_the_text_back(self):
-        self.assertEqual(self.upgraded(self.EDITED, *self.without_dashboards,
-                                       "--set", "configMap.update=always"), self.NEW)
-
-    def test_never_leaves_even_an_untouched_text_alone(self):
-        self.assertEqual(self.upgraded(self.WRITTEN, *self.without_dashboards,
-                                       "--set", "configMap.update=never"), self.WRITTEN)
-
-    def test_an_existing_config_map_is_neither_written_nor_checked(self):
-        names = {name_of(d) for d in rendered("existing-configmap")}
-        self.assertFalse({name for name in names if name.startswith(("ConfigMap/edge-config",
-                                                                     "Job/"))})
-        volumes = the(rendered("existing-configmap"), "Deployment")["spec"]["template"]["spec"][
-            "volumes"]
-        self.assertIn({"name": "config", "configMap": {"name": "edge-config"}}, volumes)
-
-    def test_the_mark_is_the_hash_of_the_text(self):
-        document = the(template("--set", "dashboards.enabled=false", "--no-hooks"), "ConfigMap")
-        self.assertEqual(document["metadata"]["annotations"]["rproxy/config-sha256"],
-                         hashlib.sha256(document["data"]["rproxy.yaml"].encode()).hexdigest())
 
 
 class Alerts(unittest.TestCase):
@@ -527,7 +289,3 @@ class Docs(unittest.TestCase):
             for text in texts:
                 status, output = check_config(text)
                 self.assertEqual(status, 0, f"{block}\n{output}")
-
-
-if __name__ == "__main__":
-    unittest.main(verbosity=2)

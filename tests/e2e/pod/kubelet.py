@@ -117,6 +117,8 @@ class Pod:
         self._log = lambda text: log(f"{name}: {text}")
         self.restarts = 0
         self.deleting = False
+        # A sidecar's SIGTERM waits, after its own hook, until the application has exited.
+        self.until_application_ended = lambda: None
         self.exit_status = None
         self.killed = False
         self.mounts = []
@@ -219,13 +221,14 @@ class Pod:
 
     def _stop(self):
         """preStop, SIGTERM, and SIGKILL when the grace period is over; the exit status."""
-        grace = self.spec["terminationGracePeriodSeconds"]
+        grace = self.spec.get("terminationGracePeriodSeconds", 30)
         begin = time.monotonic()
         hook = self.container.get("lifecycle", {}).get("preStop")
         if hook:
             success, output = self.process.exec(hook["exec"]["command"], grace)
             self._log(f"preStop {'done' if success else 'failed: ' + output.strip()} "
                       f"after {time.monotonic() - begin:.2f} s")
+        self.until_application_ended()
         self.process.signal(signal.SIGTERM)
         # kubelet leaves at least two seconds, however long the hook took.
         left = max(2.0, grace - (time.monotonic() - begin))

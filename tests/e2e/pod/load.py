@@ -9,10 +9,11 @@ import time
 
 class Load:
     """`clients` threads with keep-alive connections. A connection stays with its pod until the
-    proxy says `Connection: close`; now and then a client leaves by itself and chooses again."""
+    proxy says `Connection: close`; with the probability `leaves` a client leaves by itself after a
+    request and chooses again."""
 
-    def __init__(self, cluster, port, clients=6, pause=0.004):
-        self._cluster, self._port, self._pause = cluster, port, pause
+    def __init__(self, cluster, port, clients=6, pause=0.004, leaves=0.02):
+        self._cluster, self._port, self._pause, self._leaves = cluster, port, pause, leaves
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self.answers = collections.Counter()
@@ -55,7 +56,7 @@ class Load:
                 pod = rng.choice(endpoints)
                 connection = http.client.HTTPConnection(pod, self._port, timeout=20)
             closing = self._request(connection, pod, rng)
-            if closing or rng.random() < 0.02:
+            if closing or rng.random() < self._leaves:
                 connection.close()
                 connection = None
             time.sleep(self._pause)

@@ -281,6 +281,7 @@ class LifeOfADeployment(unittest.TestCase):
         self.cluster.install({"spec": {"replicas": 1, "template": template}})
         pod = self.cluster.pods[0]
         self.addCleanup(lambda: self.cluster.delete(list(self.cluster.pods)))
+        eventually(lambda: self.cluster.endpoints, what="the pod in the Service")
         # Ready without its application: that is what lets the application start.
         status, _, reason = get(pod)
         self.assertEqual((status, reason), (503, "no_healthy_backend"))
@@ -288,6 +289,19 @@ class LifeOfADeployment(unittest.TestCase):
         application = Backend("app", 3000, "127.0.0.1", namespace=pod.name)
         self.addCleanup(application.stop)
         eventually(lambda: get(pod)[:2] == (200, "app\n"), what="an answer of the application")
+
+        def end_of_the_application():
+            # Its preStop sleep, longer than accept_grace, as docs/kubernetes.md asks for.
+            time.sleep(7)
+            application.stop()
+        pod.until_application_ended = end_of_the_application
+        # No client leaves by itself: who still has a connection when the application has gone is lost.
+        with load.Load(self.cluster, 8080, leaves=0) as clients:
+            eventually(lambda: clients.total > 200, 30, "200 answers")
+            self.cluster.delete([pod])
+        log(f"sidecar deleted: {clients.total} answers, {len(clients.failures)} failed requests")
+        self.assertEqual(clients.failures, [])
+        self.assert_clean_end([pod])
 
     def test_the_upgrade_hook_accepts_a_good_file_and_names_the_mistake_in_a_bad_one(self):
         job = render(self.values(0))["Job", "rproxy-config-check"]

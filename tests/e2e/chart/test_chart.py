@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import tempfile
 import unittest
 
@@ -237,6 +238,20 @@ class Manifests(unittest.TestCase):
                 for _, spec in objects.pod_specs(document):
                     self.assertEqual(objects.restricted_violations(spec), [], folder)
                     self.assertEqual(objects.hardening_violations(spec), [], folder)
+
+    def test_the_kustomization_that_the_readme_shows_builds(self):
+        readme = (MANIFESTS / "README.md").read_text()
+        block = re.search(r"^```\n# kustomization.yaml\n(.*?)^```$", readme, re.M | re.S)[1]
+        with tempfile.TemporaryDirectory() as work:
+            folder = pathlib.Path(work)
+            shutil.copytree(MANIFESTS, folder / "manifests")
+            (folder / "kustomization.yaml").write_text(block)
+            (folder / "rproxy.yaml").write_text("backends: [10.0.0.1:80]\n")
+            documents = kustomize(folder)
+        self.assertEqual(the(documents, "ConfigMap")["data"]["rproxy.yaml"],
+                         "backends: [10.0.0.1:80]\n")
+        image = the(documents, "Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
+        self.assertEqual(image, "registry.example.com/infra/rproxy:0.1.0")
 
     def test_every_configuration_is_accepted_by_the_program(self):
         found = 0

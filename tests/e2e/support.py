@@ -1,6 +1,8 @@
 """What the end-to-end scripts share: ports, waiting, verdicts and the proxy as a process."""
 
+import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -29,6 +31,35 @@ def check(what, ok, detail=""):
     print(f"{'ok  ' if ok else 'FAIL'}  {what}{': ' + detail if detail else ''}", flush=True)
     if not ok:
         raise SystemExit(1)
+
+
+class ConfigMap:
+    """A directory laid out and swapped as kubelet's atomic writer does."""
+
+    def __init__(self, root):
+        self.root = root
+        self.count = 0
+
+    def put(self, text):
+        self.count += 1
+        fresh = os.path.join(self.root, f"..2026_{self.count:06}")
+        os.mkdir(fresh)
+        with open(os.path.join(fresh, "rproxy.yaml"), "w", encoding="utf-8") as file:
+            file.write(text)
+        link = os.path.join(self.root, "..data_tmp")
+        os.symlink(os.path.basename(fresh), link)
+        data = os.path.join(self.root, "..data")
+        old = os.readlink(data) if os.path.islink(data) else None
+        os.rename(link, data)
+        name = os.path.join(self.root, "rproxy.yaml")
+        if not os.path.islink(name):
+            os.symlink("..data/rproxy.yaml", name)
+        if old:
+            shutil.rmtree(os.path.join(self.root, old))
+
+    @property
+    def path(self):
+        return os.path.join(self.root, "rproxy.yaml")
 
 
 class Proxy:

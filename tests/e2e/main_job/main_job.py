@@ -8,7 +8,6 @@ SIGTERM. No request may fail and no client connection may be closed until the ve
 import argparse
 import http.client
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -17,38 +16,9 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from support import Proxy, check, free_port, wait_for  # noqa: E402
+from support import ConfigMap, Proxy, check, free_port, wait_for  # noqa: E402
 
 CLIENTS = 8
-
-
-class ConfigMap:
-    """A directory laid out and swapped as kubelet's atomic writer does."""
-
-    def __init__(self, root):
-        self.root = root
-        self.count = 0
-
-    def put(self, text):
-        self.count += 1
-        fresh = os.path.join(self.root, f"..2026_{self.count:06}")
-        os.mkdir(fresh)
-        with open(os.path.join(fresh, "rproxy.yaml"), "w", encoding="utf-8") as file:
-            file.write(text)
-        link = os.path.join(self.root, "..data_tmp")
-        os.symlink(os.path.basename(fresh), link)
-        data = os.path.join(self.root, "..data")
-        old = os.readlink(data) if os.path.islink(data) else None
-        os.rename(link, data)
-        name = os.path.join(self.root, "rproxy.yaml")
-        if not os.path.islink(name):
-            os.symlink("..data/rproxy.yaml", name)
-        if old:
-            shutil.rmtree(os.path.join(self.root, old))
-
-    @property
-    def path(self):
-        return os.path.join(self.root, "rproxy.yaml")
 
 
 class Backend:

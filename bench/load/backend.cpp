@@ -4,7 +4,8 @@
 // /status/NNN (an error with a short body). Every answer is built once and sent from memory.
 // Connections stay open; pipelined requests are answered in order. With --delay-ms each answer
 // leaves that much later: a slow backend. On --collector-port it takes whatever comes and throws
-// it away: where an access log goes.
+// it away: where an access log goes. With --any-address it is reached by every address of the host,
+// so that one process is as many backends as 127.0.0.0/8 has addresses.
 
 #include "arguments.h"
 #include "sockets.h"
@@ -101,10 +102,10 @@ std::size_t content_length(std::string_view head) {
 
 class Backend {
 public:
-    Backend(const std::vector<std::uint16_t>& ports, std::chrono::milliseconds delay)
+    Backend(const std::vector<std::uint16_t>& ports, Reach reach, std::chrono::milliseconds delay)
         : delay_(delay) {
         for (const auto port : ports) {
-            listeners_.push_back(std::make_unique<Descriptor>(listen_on(port)));
+            listeners_.push_back(std::make_unique<Descriptor>(listen_on(port, reach)));
             epoll_.add(*listeners_.back(), EPOLLIN, listeners_.back().get());
         }
     }
@@ -299,10 +300,14 @@ private:
 }  // namespace rproxy::bench
 
 int main(int argc, char** argv) {
-    const rproxy::bench::Arguments arguments(argc, argv, {"ports", "delay-ms", "collector-port"});
+    const rproxy::bench::Arguments arguments(
+        argc, argv, {"ports", "delay-ms", "collector-port", "any-address"});
     rproxy::bench::prepare_process();
     const std::chrono::milliseconds delay{arguments.number("delay-ms", 0)};
-    const auto backend = std::make_unique<rproxy::bench::Backend>(arguments.ports("ports"), delay);
+    const auto reach = arguments.has("any-address") ? rproxy::bench::Reach::AnyAddress
+                                                    : rproxy::bench::Reach::Loopback;
+    const auto backend =
+        std::make_unique<rproxy::bench::Backend>(arguments.ports("ports"), reach, delay);
     if (arguments.has("collector-port")) {
         backend->collect_on(arguments.ports("collector-port").front());
     }

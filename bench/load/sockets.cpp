@@ -63,14 +63,17 @@ void Descriptor::close() {
     }
 }
 
-Descriptor listen_on(std::uint16_t port) {
+Descriptor listen_on(std::uint16_t port, Reach reach) {
     Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (!socket.is_open()) {
         fail_with_errno("socket");
     }
     enable(socket, SOL_SOCKET, SO_REUSEADDR);
     enable(socket, SOL_SOCKET, SO_REUSEPORT);
-    const auto address = loopback(port);
+    auto address = loopback(port);
+    if (reach == Reach::AnyAddress) {
+        address.sin_addr.s_addr = htonl(INADDR_ANY);
+    }
     const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     if (bind(socket.get(), generic, sizeof address) != 0 || listen(socket.get(), 4096) != 0) {
         fail_with_errno("listen on port " + std::to_string(port));

@@ -30,9 +30,12 @@ private:
     int number_{-1};
 };
 
-/// A non-blocking listener on 127.0.0.1 that shares its port with others (SO_REUSEPORT).
-/// Ends the program when the port cannot be had.
-Descriptor listen_on(std::uint16_t port);
+/// Who may connect to a listener.
+enum class Reach : std::uint8_t { Loopback, AnyAddress };
+
+/// A non-blocking listener on 127.0.0.1 (or every address) that shares its port with others
+/// (SO_REUSEPORT). Ends the program when the port cannot be had.
+Descriptor listen_on(std::uint16_t port, Reach reach = Reach::Loopback);
 
 /// The next waiting connection of `listener`, non-blocking and without Nagle's delay, if any.
 std::optional<Descriptor> accept_from(const Descriptor& listener);

@@ -135,6 +135,14 @@ void compare_backends(const std::string& prefix, const Pool& before, const Pool&
         [&](const Backend& fresh) { changes.push_back(prefix + backend_text(fresh) + " added"); });
 }
 
+/// Without the backends, of which there may be thousands to write.
+Node pool_settings(Pool pool) {
+    pool.backends.clear();
+    Node node = write_section(pool, pool_section());
+    node.erase("backends");
+    return node;
+}
+
 void compare_pools(const Snapshot& before, const Snapshot& after, Changes& changes) {
     match(
         before.pools, after.pools, [](const Pool& pool) { return pool.name; },
@@ -146,11 +154,7 @@ void compare_pools(const Snapshot& before, const Snapshot& after, Changes& chang
         [&](const Pool& old_one, const Pool& new_one) {
             const std::string prefix = "pool " + new_one.name + ": ";
             compare_backends(prefix, old_one, new_one, changes);
-            Node old_node = write_section(old_one, pool_section());
-            Node new_node = write_section(new_one, pool_section());
-            old_node.erase("backends");
-            new_node.erase("backends");
-            compare_values(prefix, "", old_node, new_node, changes);
+            compare_values(prefix, "", pool_settings(old_one), pool_settings(new_one), changes);
         },
         [&](const Pool& fresh) {
             changes.push_back("pool " + fresh.name + " added with " +
@@ -179,7 +183,10 @@ void compare_routes(const Snapshot& before, const Snapshot& after, Changes& chan
         });
 }
 
-Node global_settings(const Snapshot& snapshot) {
+Node global_settings(Snapshot snapshot) {
+    snapshot.listeners.clear();
+    snapshot.pools.clear();
+    snapshot.routes.clear();
     Node node = write_section(snapshot, snapshot_section());
     for (const auto* const key : {"listeners", "pools", "routes"}) {
         node.erase(key);

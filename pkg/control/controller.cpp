@@ -54,7 +54,8 @@ Controller::Controller(net::EventLoop& loop, Workers& workers, Options options)
           {[this](const auto& key, const auto& name, const auto& transition) {
                on_transition(key, name, transition);
            },
-           [this](const std::string& pool, bool all_down) { on_pool_health(pool, all_down); }}),
+           [this](const std::string& pool, bool all_down) { on_pool_health(pool, all_down); },
+           [this] { on_acknowledged(); }}),
       watcher_({.path = options_.config_path}, loop.now()),
       watch_events_(std::make_unique<WatchEvents>(*this)) {
     if (!options_.state_dir.empty()) {
@@ -145,6 +146,7 @@ void Controller::unchanged() {
 }
 
 bool Controller::consider(const std::string& text, const std::string& sha256, Source source) {
+    publishing_since_ = loop_.now();
     auto loaded = config::load(text);
     if (!loaded) {
         reject(std::move(loaded.error()), text);
@@ -234,6 +236,7 @@ void Controller::reject(std::vector<config::Issue> issues, const std::string& te
           .result = "rejected",
           .message = issues.empty() ? "rejected" : config::format(issues.front(), file)});
     last_reload_ = LastReload{ReloadResult::Rejected, loop_.wall_now(), std::move(issues), text};
+    publishing_since_.reset();
 }
 
 void Controller::use_last_known_good(const std::string& why) {
@@ -343,6 +346,14 @@ void Controller::on_pool_health(const std::string& pool, bool all_down) {
           .pool = pool,
           .message = all_down ? "all backends are down: repair them or name others"
                               : "a backend is healthy again"});
+}
+
+void Controller::on_acknowledged() {
+    if (publishing_since_) {
+        const auto took = loop_.now() - *std::exchange(publishing_since_, std::nullopt);
+        log::info("every worker runs the configuration", "generation", generation_, "ms",
+                  std::chrono::duration_cast<std::chrono::milliseconds>(took).count());
+    }
 }
 
 void Controller::note(Event event) {

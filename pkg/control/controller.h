@@ -168,6 +168,7 @@ private:
     void on_transition(const backends::BackendKey& key, const std::string& name,
                        const backends::Transition& transition);
     void on_pool_health(const std::string& pool, bool all_down);
+    void on_acknowledged();
     void note(Event event);
     void on_drain_timer();
     bool idle() const;
@@ -187,6 +188,7 @@ private:
     std::string text_;
     std::string sha256_;
     std::optional<WallTime> applied_;
+    std::optional<MonotonicTime> publishing_since_;  // read, and not yet on every worker
     std::optional<LastReload> last_reload_;
     std::optional<WallTime> last_success_;
     std::array<std::uint64_t, 4> reloads_{};

@@ -21,6 +21,11 @@ constexpr double kSlowStartScale = 100;
 /// than `resolve.interval` says.
 constexpr std::chrono::milliseconds kQuickLookUp{1000};
 
+/// Between two choices of a large pool, for each of its backends: about what making one takes, so
+/// 50 ms for ten thousand. A pool of so few is never made to wait.
+constexpr std::chrono::microseconds kRebuildPause{5};
+constexpr std::size_t kSmallPool = 256;
+
 }  // namespace
 
 Publisher::Publisher(net::EventLoop& loop, Workers& workers, const Options& options,
@@ -58,10 +63,12 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     configure_monitors();
     make_policies(running_);
     distribute(std::move(*sockets));
-    std::erase_if(all_down_since_, [this](const auto& entry) {
+    const auto is_gone = [this](const auto& entry) {
         return std::ranges::find(running_.snapshot->pools, entry.first, &config::Pool::name) ==
                running_.snapshot->pools.end();
-    });
+    };
+    std::erase_if(all_down_since_, is_gone);
+    std::erase_if(rebuilds_, is_gone);
     resolve_due();
     return {};
 }
@@ -245,6 +252,7 @@ void Publisher::distribute(std::vector<std::vector<proxy::Proxy::Socket>> socket
             loop_.post([this, number] {
                 if (number == distributed_ && ++acknowledgements_ == workers_.size()) {
                     acknowledged_ = number;
+                    listener_.on_acknowledged();
                 }
             });
         });
@@ -392,10 +400,40 @@ void Publisher::on_interval() {
     }
 }
 
+/// At once, unless the pool is large and its choice was made a moment ago: the first checks of ten
+/// thousand backends would otherwise make as many choices among ten thousand.
 void Publisher::rebuild_policy(const std::string& name) {
+    std::size_t backends = 0;
+    for (const auto* const plan : {running_.plan.get(), trial_ ? trial_->plan.get() : nullptr}) {
+        for (std::size_t i = 0; plan != nullptr && i < plan->pools.size(); ++i) {
+            backends += plan->pools[i].config.name == name ? plan->pools[i].backends.size() : 0;
+        }
+    }
+    Rebuilds& rebuilds = rebuilds_[name];
+    const auto due = rebuilds.last + kRebuildPause * static_cast<std::int64_t>(backends);
+    if (backends > kSmallPool && loop_.now() < due) {
+        rebuilds.stale = true;
+        if (!rebuild_timer_.armed()) {
+            loop_.arm(rebuild_timer_, due);
+        }
+        return;
+    }
+    rebuilds = {loop_.now(), false};
     rebuild_policy(name, running_);
     if (trial_) {
         rebuild_policy(name, *trial_);
+    }
+}
+
+void Publisher::rebuild_stale() {
+    std::vector<std::string> stale;
+    for (auto& [name, rebuilds] : rebuilds_) {
+        if (std::exchange(rebuilds.stale, false)) {
+            stale.push_back(name);
+        }
+    }
+    for (const auto& name : stale) {
+        rebuild_policy(name);
     }
 }
 
@@ -434,24 +472,28 @@ std::optional<WallTime> Publisher::all_down_since(const std::string& pool) const
     return found == all_down_since_.end() ? std::nullopt : std::optional(found->second);
 }
 
-void Publisher::on_transition(const backends::BackendKey& key,
-                              const backends::Transition& transition) {
-    std::string name = key.address;
-    const auto look = [&](const runtime::Plan* plan) {
-        for (std::size_t i = 0; plan != nullptr && i < plan->pools.size(); ++i) {
-            if (plan->pools[i].config.name != key.pool) {
-                continue;
-            }
-            const auto found = std::ranges::find_if(
-                plan->pools[i].backends,
-                [&key](const auto& backend) { return backend.backend->key() == key; });
-            if (found != plan->pools[i].backends.end()) {
-                name = found->name;
+/// What the configuration calls a backend. Looked up in a table that is made when it is first asked
+/// for: ten thousand backends change their state in one second when they are new.
+const std::string& Publisher::shown_name(const backends::BackendKey& key) {
+    if (shown_names_of_ != revision_) {
+        shown_names_of_ = revision_;
+        shown_names_.clear();
+        for (const auto* const plan :
+             {running_.plan.get(), trial_ ? trial_->plan.get() : nullptr}) {
+            for (std::size_t i = 0; plan != nullptr && i < plan->pools.size(); ++i) {
+                for (const auto& backend : plan->pools[i].backends) {
+                    shown_names_.emplace(backend.backend->key(), backend.name);
+                }
             }
         }
-    };
-    look(trial_ ? trial_->plan.get() : nullptr);
-    look(running_.plan.get());
+    }
+    const auto found = shown_names_.find(key);
+    return found == shown_names_.end() ? key.address : found->second;
+}
+
+void Publisher::on_transition(const backends::BackendKey& key,
+                              const backends::Transition& transition) {
+    const std::string name = shown_name(key);
     listener_.on_transition(key, name, transition);
     rebuild_policy(key.pool);
     if (transition.is_crash) {
@@ -540,7 +582,9 @@ void Publisher::resolved(const std::string& host, net::Resolver::Result result) 
 bool Publisher::first_checks_done() const {
     const bool answered =
         std::ranges::all_of(names_, [](const auto& entry) { return entry.second.answered; });
-    return answered && monitor_.all_checked();
+    const bool chosen =
+        std::ranges::none_of(rebuilds_, [](const auto& entry) { return entry.second.stale; });
+    return answered && chosen && monitor_.all_checked();
 }
 
 }  // namespace rproxy::control

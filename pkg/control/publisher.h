@@ -36,6 +36,7 @@ public:
                            const backends::Transition&)>
             on_transition;
         std::function<void(const std::string& pool, bool all_down)> on_pool_health;
+        std::function<void()> on_acknowledged;  ///< Every worker runs on what was published last.
     };
     Publisher(net::EventLoop& loop, Workers& workers, const Options& options, Listener listener);
     ~Publisher();
@@ -132,6 +133,8 @@ private:
                                                            Published& published);
     void rebuild_policy(const std::string& name);
     void rebuild_policy(const std::string& name, Published& published);
+    void rebuild_stale();
+    const std::string& shown_name(const backends::BackendKey& key);
     void note_pool_health(const runtime::PoolPlan& pool, const runtime::PoolPolicy& policy);
     void collect_names();
     void resolve_due();
@@ -163,6 +166,14 @@ private:
     std::map<std::string, Name> names_;
     std::map<std::string, WallTime> all_down_since_;
     MonotonicTime interval_due_{MonotonicTime::max()};
+    struct Rebuilds {
+        MonotonicTime last{};
+        bool stale{false};  // a change since then waits for the timer
+    };
+    std::map<std::string, Rebuilds> rebuilds_;  // by pool
+    std::map<backends::BackendKey, std::string> shown_names_;  // of revision shown_names_of_
+    std::uint64_t shown_names_of_{0};
+    net::MemberTimer<Publisher, &Publisher::rebuild_stale> rebuild_timer_{*this};
     net::MemberTimer<Publisher, &Publisher::resolve_due> resolve_timer_{*this};
     net::MemberTimer<Publisher, &Publisher::on_interval> interval_timer_{*this};
 };

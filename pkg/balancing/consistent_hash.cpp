@@ -26,24 +26,48 @@ public:
         if (members().empty()) {
             return std::nullopt;
         }
-        const auto total = static_cast<std::uint64_t>(
-            std::max<std::int64_t>(0, total_in_flight_.load(std::memory_order_relaxed)));
+        const Request request{pick.hash, total_in_flight(), pick.excluded};
         std::optional<std::uint32_t> least;  // An index: the best of those that are full.
-        for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
-            if (const auto slot = try_choice(pick, attempt, total, least)) {
-                return slot;
-            }
+        if (const auto slot = own_choice(request, least)) {
+            return slot;
         }
         if (!least) {
-            return last_resort(pick);
+            return last_resort(request);
         }
         for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
             const auto other = static_cast<unsigned>(pick.rng.next() >> 32U);
-            if (const auto slot = try_choice(pick, other, total, least)) {
+            if (const auto slot = try_choice(request, other, least)) {
                 return slot;
             }
         }
         return members()[*least].slot;
+    }
+
+    Explanation explain(const Question& question) const override {
+        Explanation explanation{
+            "place among the choices of the hash, 0 is its home; the first one "
+            "that is offered and has room wins",
+            "hash", standings()};
+        if (members().empty()) {
+            return explanation;
+        }
+        const Request request{question.hash, total_in_flight(), question.excluded};
+        rank_choices(table_, question.hash, kAttempts, explanation.ranked);
+        for (Standing& standing : explanation.ranked) {
+            const auto index = members().index_of(standing.slot);
+            if (index && !has_room(*index, request.total)) {
+                standing.note = "above 5/4 of its fair share";
+            }
+        }
+        std::optional<std::uint32_t> least;
+        const auto own = own_choice(request, least);
+        if (own || !least) {
+            settle(explanation, own ? own : last_resort(request));
+        } else {
+            explanation.decided_by = "chance";
+            spread_by_chance(explanation, request, members()[*least].slot);
+        }
+        return explanation;
     }
 
     void load_changed(std::uint32_t slot) const override {
@@ -59,16 +83,35 @@ private:
     /// room.
     static constexpr unsigned kAttempts = 32;
 
+    struct Request {
+        std::uint64_t hash;
+        std::uint64_t total;  ///< In flight over all members.
+        const Excluded& excluded;
+    };
+
+    std::uint64_t total_in_flight() const {
+        return static_cast<std::uint64_t>(
+            std::max<std::int64_t>(0, total_in_flight_.load(std::memory_order_relaxed)));
+    }
+    std::optional<std::uint32_t> own_choice(const Request& request,
+                                            std::optional<std::uint32_t>& least) const {
+        for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+            if (const auto slot = try_choice(request, attempt, least)) {
+                return slot;
+            }
+        }
+        return std::nullopt;
+    }
     /// The hash's choice number `attempt` if it is offered and has room; else remembers it in
     /// `least` if it is the least loaded so far.
-    std::optional<std::uint32_t> try_choice(const Pick& pick, unsigned attempt, std::uint64_t total,
+    std::optional<std::uint32_t> try_choice(const Request& request, unsigned attempt,
                                             std::optional<std::uint32_t>& least) const {
-        const std::uint32_t slot = table_.choice(pick.hash, attempt);
+        const std::uint32_t slot = table_.choice(request.hash, attempt);
         const auto index = members().index_of(slot);
-        if (!index || pick.excluded.contains(slot)) {
+        if (!index || request.excluded.contains(slot)) {
             return std::nullopt;
         }
-        if (has_room(*index, total)) {
+        if (has_room(*index, request.total)) {
             return slot;
         }
         if (!least || is_less_loaded(*index, *least)) {
@@ -77,12 +120,34 @@ private:
         return std::nullopt;
     }
     /// For when nearly everybody is away.
-    std::optional<std::uint32_t> last_resort(const Pick& pick) const {
-        const WeightedMembers::Gaps gaps(members(), pick.excluded);
+    std::optional<std::uint32_t> last_resort(const Request& request) const {
+        const WeightedMembers::Gaps gaps(members(), request.excluded);
         if (gaps.remaining_weight() == 0) {
             return std::nullopt;
         }
-        return members()[members().owner(pick.hash % gaps.remaining_weight(), gaps)].slot;
+        return members()[members().owner(request.hash % gaps.remaining_weight(), gaps)].slot;
+    }
+    /// The hash has filled all of its own choices: those with room share it by weight. (One pick in
+    /// a thousand or fewer misses them all and takes the least loaded of its own.)
+    void spread_by_chance(Explanation& explanation, const Request& request,
+                          std::uint32_t least) const {
+        double weight = 0;
+        for (std::uint32_t index = 0; index < members().size(); ++index) {
+            weight += takes(index, request) ? members()[index].weight : 0;
+        }
+        if (weight == 0) {
+            settle(explanation, least);
+            return;
+        }
+        for (Standing& standing : explanation.ranked) {
+            const auto index = members().index_of(standing.slot);
+            if (index && takes(*index, request)) {
+                standing.chance = members()[*index].weight / weight;
+            }
+        }
+    }
+    bool takes(std::uint32_t index, const Request& request) const {
+        return has_room(index, request.total) && !request.excluded.contains(members()[index].slot);
     }
 
     std::uint64_t in_flight(std::uint32_t index) const {

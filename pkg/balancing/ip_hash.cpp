@@ -11,26 +11,40 @@ public:
     explicit IpHash(std::span<const Member> members) : MemberPolicy(members), table_(members) {}
 
     std::optional<std::uint32_t> pick(const Pick& pick) const override {
-        if (members().empty()) {
-            return std::nullopt;
-        }
-        for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
-            const std::uint32_t slot = table_.choice(pick.hash, attempt);
-            if (members().offers(slot) && !pick.excluded.contains(slot)) {
-                return slot;
-            }
-        }
-        // Nearly everybody is away.
-        const WeightedMembers::Gaps gaps(members(), pick.excluded);
-        if (gaps.remaining_weight() == 0) {
-            return std::nullopt;
-        }
-        return members()[members().owner(pick.hash % gaps.remaining_weight(), gaps)].slot;
+        return choose(pick.hash, pick.excluded);
+    }
+
+    Explanation explain(const Question& question) const override {
+        Explanation explanation{
+            "place among the choices of the client's hash, 0 is its home; the "
+            "first one that is offered wins",
+            "hash", standings()};
+        rank_choices(table_, question.hash, kAttempts, explanation.ranked);
+        settle(explanation, choose(question.hash, question.excluded));
+        return explanation;
     }
 
 private:
     /// With half of the members away, one client in 2^32 gets past these.
     static constexpr unsigned kAttempts = 32;
+
+    std::optional<std::uint32_t> choose(std::uint64_t hash, const Excluded& excluded) const {
+        if (members().empty()) {
+            return std::nullopt;
+        }
+        for (unsigned attempt = 0; attempt < kAttempts; ++attempt) {
+            const std::uint32_t slot = table_.choice(hash, attempt);
+            if (members().offers(slot) && !excluded.contains(slot)) {
+                return slot;
+            }
+        }
+        // Nearly everybody is away.
+        const WeightedMembers::Gaps gaps(members(), excluded);
+        if (gaps.remaining_weight() == 0) {
+            return std::nullopt;
+        }
+        return members()[members().owner(hash % gaps.remaining_weight(), gaps)].slot;
+    }
 
     MaglevTable table_;
 };

@@ -14,6 +14,8 @@ namespace {
 /// keeping the tree (measured: they meet between 32 and 64).
 constexpr std::size_t kScanLimit = 32;
 
+constexpr std::string_view kMeasure = "(requests in flight + 1) / weight, 0 while idle; the lowest wins";
+
 /// A few members: reads them all.
 class ScannedLeastConnections final : public MemberPolicy {
 public:
@@ -21,40 +23,60 @@ public:
         : MemberPolicy(members), cursor_(cursor) {}
 
     std::optional<std::uint32_t> pick(const Pick& pick) const override {
-        std::array<const WeightedMembers::Entry*, kScanLimit> best;
-        std::size_t ties = 0;
-        std::uint64_t tied_weight = 0;
+        Best best;
+        if (!find_least(pick.excluded, best)) {
+            return std::nullopt;
+        }
+        return best.ties == 1 ? best.entries[0]->slot
+                              : one_of(best, cursor_.fetch_add(1, std::memory_order_relaxed));
+    }
+
+    Explanation explain(const Question& question) const override {
+        Explanation explanation{kMeasure, "score", standings_by_load()};
+        Best best;
+        if (find_least(question.excluded, best)) {
+            explanation.decided_by = best.ties == 1 ? "score" : "score, then turn";
+            settle(explanation, one_of(best, cursor_.load(std::memory_order_relaxed)));
+        }
+        return explanation;
+    }
+
+private:
+    /// The members that share the lowest load.
+    struct Best {
+        // Left unset on purpose: clearing it for each request buys nothing.
+        std::array<const WeightedMembers::Entry*, kScanLimit> entries;
+        std::size_t ties{0};
+        std::uint64_t weight{0};
+    };
+
+    bool find_least(const Excluded& excluded, Best& best) const {
         WeightedLoad least{0, 1};
         for (const WeightedMembers::Entry& entry : members().entries()) {
-            if (pick.excluded.contains(entry.slot)) {
+            if (excluded.contains(entry.slot)) {
                 continue;
             }
             const WeightedLoad here{entry.load->in_flight.load(std::memory_order_relaxed),
                                     entry.weight};
-            if (ties == 0 || here < least) {
-                ties = 0;
-                tied_weight = 0;
+            if (best.ties == 0 || here < least) {
+                best.ties = 0;
+                best.weight = 0;
                 least = here;
             } else if (least < here) {
                 continue;
             }
-            best[ties++] = &entry;
-            tied_weight += entry.weight;
+            best.entries[best.ties++] = &entry;
+            best.weight += entry.weight;
         }
-        if (ties == 0) {
-            return std::nullopt;
-        }
-        return ties == 1 ? best[0]->slot : one_of(std::span(best).first(ties), tied_weight);
+        return best.ties != 0;
     }
 
-private:
-    std::uint32_t one_of(std::span<const WeightedMembers::Entry* const> equals,
-                         std::uint64_t weight) const {
-        const std::uint64_t turn = cursor_.fetch_add(1, std::memory_order_relaxed);
+    std::uint32_t one_of(const Best& best, std::uint64_t turn) const {
+        const auto equals = std::span(best.entries).first(best.ties);
         if (members().equal_weights()) {
             return equals[turn % equals.size()]->slot;
         }
-        std::uint64_t unit = spread_turn(turn, weight);
+        std::uint64_t unit = spread_turn(turn, best.weight);
         for (const auto* const entry : equals) {
             if (unit < entry->weight) {
                 return entry->slot;
@@ -76,14 +98,13 @@ public:
     std::optional<std::uint32_t> pick(const Pick& pick) const override {
         const std::uint64_t turn = cursor_.fetch_add(1, std::memory_order_relaxed);
         tree_.verify(turn);
-        if (pick.excluded.empty()) {
-            return members()[tree_.least(turn)].slot;
-        }
-        const WeightedMembers::Gaps gaps(members(), pick.excluded);
-        if (gaps.remaining_weight() == 0) {
-            return std::nullopt;
-        }
-        return members()[tree_.least(turn, gaps.indices())].slot;
+        return choose(turn, pick.excluded);
+    }
+
+    Explanation explain(const Question& question) const override {
+        Explanation explanation{kMeasure, "score, then turn", standings_by_load()};
+        settle(explanation, choose(cursor_.load(std::memory_order_relaxed), question.excluded));
+        return explanation;
     }
 
     void load_changed(std::uint32_t slot) const override {
@@ -93,6 +114,17 @@ public:
     }
 
 private:
+    std::optional<std::uint32_t> choose(std::uint64_t turn, const Excluded& excluded) const {
+        if (excluded.empty()) {
+            return members()[tree_.least(turn)].slot;
+        }
+        const WeightedMembers::Gaps gaps(members(), excluded);
+        if (gaps.remaining_weight() == 0) {
+            return std::nullopt;
+        }
+        return members()[tree_.least(turn, gaps.indices())].slot;
+    }
+
     Cursor& cursor_;
     LoadTree tree_;
 };

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <tuple>
 
@@ -87,6 +88,25 @@ MaglevTable::MaglevTable(std::span<const Member> members) {
 std::uint32_t MaglevTable::choice(std::uint64_t hash, unsigned attempt) const {
     // Mixed even for the home: the caller's hash may be weak in the bits that matter here.
     return slots_[combine_hashes(hash, attempt) % slots_.size()];
+}
+
+void rank_choices(const MaglevTable& table, std::uint64_t hash, unsigned attempts,
+                  std::vector<Standing>& standings) {
+    if (table.empty()) {
+        return;
+    }
+    for (unsigned attempt = 0; attempt < attempts; ++attempt) {
+        const std::uint32_t slot = table.choice(hash, attempt);
+        auto at = std::ranges::find(standings, slot, &Standing::slot);
+        if (at == standings.end()) {
+            standings.push_back({.slot = slot, .score = {}, .chance = 0, .note = {}});
+            at = std::prev(standings.end());
+        }
+        if (!at->score) {
+            at->score = attempt;
+        }
+    }
+    std::ranges::sort(standings, {}, &Standing::slot);
 }
 
 }  // namespace rproxy::balancing

@@ -43,4 +43,9 @@ private:
     std::vector<std::uint32_t> slots_;
 };
 
+/// Scores each of the first `attempts` choices of `hash` by its place. Those that are not among
+/// `standings`, as they are not offered, join them; the order is by slot.
+void rank_choices(const MaglevTable& table, std::uint64_t hash, unsigned attempts,
+                  std::vector<Standing>& standings);
+
 }  // namespace rproxy::balancing

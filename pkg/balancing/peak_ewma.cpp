@@ -56,25 +56,50 @@ public:
 
     std::optional<std::uint32_t> pick(const Pick& pick) const override {
         const std::int64_t now_ns = nanoseconds(pick.now);
-        return members().size() <= kScanLimit ? best_of_all(pick, now_ns)
-                                              : better_of_two(pick, now_ns);
+        if (members().size() > kScanLimit) {
+            return better_of_two(pick, now_ns);
+        }
+        return best_of_all(cursor_.fetch_add(1, std::memory_order_relaxed), pick.excluded, now_ns);
+    }
+
+    Explanation explain(const Question& question) const override {
+        const std::int64_t now_ns = nanoseconds(question.now);
+        const bool all = members().size() <= kScanLimit;
+        Explanation explanation{
+            all ? "latency estimate in ns * (requests in flight + 1) / weight, the lowest wins"
+                : "latency estimate in ns * (requests in flight + 1) / weight, the lower of two "
+                  "drawn wins",
+            all ? "score" : "chance, then score", standings()};
+        std::vector<double> costs;
+        for (std::size_t i = 0; i < explanation.ranked.size(); ++i) {
+            costs.push_back(cost(members()[i], now_ns));
+            explanation.ranked[i].score = costs.back();
+        }
+        if (all) {
+            settle(explanation,
+                   best_of_all(cursor_.load(std::memory_order_relaxed), question.excluded, now_ns));
+        } else {
+            const WeightedMembers::Gaps gaps(members(), question.excluded);
+            set_chances(explanation, chances_of_two(members(), gaps, costs));
+        }
+        return explanation;
     }
 
 private:
-    std::optional<std::uint32_t> best_of_all(const Pick& pick, std::int64_t now_ns) const {
+    std::optional<std::uint32_t> best_of_all(std::uint64_t turn, const Excluded& excluded,
+                                             std::int64_t now_ns) const {
         if (members().empty()) {
             return std::nullopt;
         }
         const std::span<const WeightedMembers::Entry> entries = members().entries();
         // Where to start decides between equals, that is between members not yet seen.
-        const auto start = static_cast<std::size_t>(
-            cursor_.fetch_add(1, std::memory_order_relaxed) % entries.size());
+        const auto start = static_cast<std::size_t>(turn % entries.size());
         std::optional<std::uint32_t> best;
         double best_cost = 0;
         for (std::size_t i = 0; i < entries.size(); ++i) {
             const std::size_t at = start + i;
             const auto& entry = entries[at < entries.size() ? at : at - entries.size()];
-            if (pick.excluded.contains(entry.slot)) {
+            if (excluded.contains(entry.slot)) {
                 continue;
             }
             const double here = cost(entry, now_ns);

@@ -18,6 +18,16 @@ public:
         return fallback_->pick(pick);
     }
     void load_changed(std::uint32_t slot) const override { fallback_->load_changed(slot); }
+    Explanation explain(const Question& question) const override {
+        Explanation explanation = fallback_->explain(question);
+        if (offered_ && !question.excluded.contains(slot_)) {
+            explanation.decided_by = "interval";
+            for (Standing& standing : explanation.ranked) {
+                standing.chance = standing.slot == slot_ ? 1 : 0;
+            }
+        }
+        return explanation;
+    }
     std::size_t eligible() const override { return fallback_->eligible(); }
     bool offers(std::uint32_t slot) const override { return fallback_->offers(slot); }
     bool has_other_than(const Excluded& excluded) const override {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "balancing/explanation.h"
 #include "balancing/method.h"
 #include "base/clock.h"
 #include "base/rng.h"
@@ -87,6 +88,9 @@ public:
     /// Tells of an in-flight count that changed, for methods that keep an order; called by the
     /// worker after it changed `Load::in_flight`. Any thread.
     virtual void load_changed(std::uint32_t slot) const { static_cast<void>(slot); }
+    /// How the members stand and what pick() would return now, without any effect. Allocates; not
+    /// for the request path. Any thread.
+    virtual Explanation explain(const Question& question) const = 0;
     /// Members that pick() chooses from: eligible with weight above 0.
     virtual std::size_t eligible() const = 0;
     /// Whether `slot` is one of them; false for a slot that does not exist.

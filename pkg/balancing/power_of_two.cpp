@@ -24,6 +24,19 @@ public:
         return members()[*first].slot;
     }
 
+    Explanation explain(const Question& question) const override {
+        Explanation explanation{"(requests in flight + 1) / weight, 0 while idle; the lower of two "
+                                "drawn wins",
+                                "chance, then score", standings_by_load()};
+        std::vector<double> costs;
+        for (const Standing& standing : explanation.ranked) {
+            costs.push_back(*standing.score);
+        }
+        const WeightedMembers::Gaps gaps(members(), question.excluded);
+        set_chances(explanation, chances_of_two(members(), gaps, costs));
+        return explanation;
+    }
+
 private:
     static bool is_less_loaded(const WeightedMembers::Entry& a, const WeightedMembers::Entry& b) {
         const auto a_load = a.load->in_flight.load(std::memory_order_relaxed);

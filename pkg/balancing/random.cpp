@@ -20,6 +20,16 @@ public:
         const auto index = members().draw(pick.rng, gaps);
         return index ? std::optional(members()[*index].slot) : std::nullopt;
     }
+
+    Explanation explain(const Question& question) const override {
+        Explanation explanation{"share of the weights", "chance", standings()};
+        const auto chances =
+            members().draw_chances(WeightedMembers::Gaps(members(), question.excluded));
+        for (std::size_t i = 0; i < chances.size(); ++i) {
+            explanation.ranked[i].score = explanation.ranked[i].chance = chances[i];
+        }
+        return explanation;
+    }
 };
 
 }  // namespace

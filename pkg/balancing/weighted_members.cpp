@@ -1,12 +1,18 @@
 #include "balancing/weighted_members.h"
 
+#include "balancing/weighted_load.h"
+
 #include <algorithm>
+#include <functional>
 #include <iterator>
 #include <numeric>
 
 namespace rproxy::balancing {
 
 namespace {
+
+/// What is left to 1 is rounding.
+constexpr double kAsGoodAsSure = 1 - 1e-12;
 
 /// Below `bound`, which must be under 2^53.
 std::uint64_t unit_below(Rng& rng, std::uint64_t bound) {
@@ -63,6 +69,97 @@ std::optional<std::uint32_t> WeightedMembers::draw(Rng& rng, const Gaps& gaps) c
 
 std::uint32_t WeightedMembers::draw(Rng& rng) const {
     return owner(unit_below(rng, total_weight_));
+}
+
+std::vector<double> WeightedMembers::draw_chances(const Gaps& gaps) const {
+    std::vector<double> chances(entries_.size(), 0);
+    if (gaps.remaining_weight() == 0) {
+        return chances;
+    }
+    for (std::size_t i = 0; i < entries_.size(); ++i) {
+        chances[i] =
+            static_cast<double>(entries_[i].weight) / static_cast<double>(gaps.remaining_weight());
+    }
+    for (const std::uint32_t gap : gaps.indices()) {
+        chances[gap] = 0;
+    }
+    return chances;
+}
+
+std::vector<double> chances_of_two(const WeightedMembers& members,
+                                   const WeightedMembers::Gaps& gaps,
+                                   std::span<const double> costs) {
+    const std::vector<double> first = members.draw_chances(gaps);
+    std::vector<std::uint32_t> order;  // the costliest first, without the gaps
+    for (std::uint32_t i = 0; i < first.size(); ++i) {
+        if (first[i] > 0) {
+            order.push_back(i);
+        }
+    }
+    std::vector<double> chances(first.size(), 0);
+    if (order.size() == 1) {
+        chances[order.front()] = 1;  // there is no second one to compare with
+        return chances;
+    }
+    std::ranges::sort(order, std::greater{}, [costs](std::uint32_t i) { return costs[i]; });
+    // A member wins as the second one against all that cost more, and as the first one against
+    // those that cost the same, too. Sums over the ones that cost more: of their chances to be
+    // first, and of that chance over what is left to be drawn after them.
+    double costlier = 0;
+    double costlier_first = 0;
+    for (auto from = order.begin(); from != order.end();) {
+        const auto to = std::find_if(from, order.end(),
+                                     [&](std::uint32_t i) { return costs[i] != costs[*from]; });
+        double equals = 0;
+        double equals_first = 0;
+        for (auto at = from; at != to; ++at) {
+            equals += first[*at];
+            equals_first += first[*at] / (1 - first[*at]);
+        }
+        for (auto at = from; at != to; ++at) {
+            const double own = first[*at];
+            const double as_first = own * (costlier + equals - own) / (1 - own);
+            const double chance = as_first + (costlier_first * own);
+            chances[*at] = chance > kAsGoodAsSure ? 1 : chance;
+        }
+        costlier += equals;
+        costlier_first += equals_first;
+        from = to;
+    }
+    return chances;
+}
+
+std::vector<Standing> MemberPolicy::standings() const {
+    std::vector<Standing> standings;
+    standings.reserve(members_.size());
+    for (const auto& entry : members_.entries()) {
+        standings.push_back({.slot = entry.slot, .score = {}, .chance = 0, .note = {}});
+    }
+    return standings;
+}
+
+std::vector<Standing> MemberPolicy::standings_by_load() const {
+    auto standings = this->standings();
+    for (std::size_t i = 0; i < standings.size(); ++i) {
+        const auto& entry = members_[i];
+        const WeightedLoad load{entry.load->in_flight.load(std::memory_order_relaxed),
+                                entry.weight};
+        standings[i].score =
+            static_cast<double>(load.numerator()) / static_cast<double>(load.weight);
+    }
+    return standings;
+}
+
+void MemberPolicy::settle(Explanation& explanation, std::optional<std::uint32_t> slot) {
+    for (Standing& standing : explanation.ranked) {
+        standing.chance = slot && standing.slot == *slot ? 1 : 0;
+    }
+}
+
+void MemberPolicy::set_chances(Explanation& explanation, std::span<const double> chances) {
+    for (std::size_t i = 0; i < chances.size(); ++i) {
+        explanation.ranked[i].chance = chances[i];
+    }
 }
 
 // The array is left unset on purpose: clearing 132 bytes for each request buys nothing.

@@ -67,6 +67,8 @@ public:
     std::optional<std::uint32_t> draw(Rng& rng, const Gaps& gaps) const;
     /// The same without exceptions; there is at least one member.
     std::uint32_t draw(Rng& rng) const;
+    /// The chance that draw() takes each member, by index.
+    std::vector<double> draw_chances(const Gaps& gaps) const;
 
 private:
     static constexpr std::uint32_t kAbsent = std::numeric_limits<std::uint32_t>::max();
@@ -78,6 +80,12 @@ private:
     std::uint64_t total_weight_{0};
     bool equal_weights_{true};
 };
+
+/// Of two different members by draw(), the one with the lower cost (the first of equals): the
+/// chance of each, by index. `costs` are by index, too.
+std::vector<double> chances_of_two(const WeightedMembers& members,
+                                   const WeightedMembers::Gaps& gaps,
+                                   std::span<const double> costs);
 
 /// What all methods have in common.
 class MemberPolicy : public Policy {
@@ -93,6 +101,13 @@ public:
 protected:
     explicit MemberPolicy(std::span<const Member> members) : members_(members) {}
     const WeightedMembers& members() const { return members_; }
+    /// One standing for each member, by index, with chance 0.
+    std::vector<Standing> standings() const;
+    /// The same with each one's requests in flight against its weight as the score.
+    std::vector<Standing> standings_by_load() const;
+    /// Gives the one standing of `slot` chance 1; nobody if there is no slot.
+    static void settle(Explanation& explanation, std::optional<std::uint32_t> slot);
+    static void set_chances(Explanation& explanation, std::span<const double> chances);
 
 private:
     WeightedMembers members_;

@@ -1,5 +1,6 @@
 #include "balancing/policy.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace rproxy::balancing {
@@ -18,6 +19,31 @@ public:
     void load_changed(std::uint32_t slot) const override {
         first_->load_changed(slot);
         reserve_->load_changed(slot);
+    }
+    Explanation explain(const Question& question) const override {
+        Explanation explanation = first_->explain(question);
+        const bool nobody = std::ranges::all_of(
+            explanation.ranked, [](const Standing& standing) { return standing.chance == 0; });
+        Explanation reserve = reserve_->explain(question);
+        if (nobody) {
+            explanation.measure = reserve.measure;
+            explanation.decided_by = reserve.decided_by;
+        }
+        for (Standing& standing : reserve.ranked) {
+            if (!reserve_->offers(standing.slot)) {
+                continue;
+            }
+            standing.note = "in reserve for when nobody else is left";
+            standing.chance = nobody ? standing.chance : 0;
+            const auto at = std::ranges::find(explanation.ranked, standing.slot, &Standing::slot);
+            if (at == explanation.ranked.end()) {
+                explanation.ranked.push_back(standing);
+            } else {
+                *at = standing;
+            }
+        }
+        std::ranges::sort(explanation.ranked, {}, &Standing::slot);
+        return explanation;
     }
     std::size_t eligible() const override { return first_->eligible(); }
     bool offers(std::uint32_t slot) const override { return first_->offers(slot); }

@@ -14,6 +14,7 @@ set -euo pipefail
 build_packages=(
     g++ cmake ninja-build ccache mold pkg-config ca-certificates
     libboost1.81-dev libyaml-cpp-dev prometheus-cpp-dev libcpp-httplib-dev libspdlog-dev libssl-dev
+    zlib1g-dev
     nlohmann-json3-dev libgtest-dev libgmock-dev
     python3   # configuring looks for it: some tests are scripts
 )

@@ -26,15 +26,15 @@ std::expected<Arguments, std::string> Arguments::parse(std::span<const std::stri
                                    (nearest ? ", did you mean " + *nearest + "?" : "")};
         }
         if (equals != std::string_view::npos) {
-            arguments.values_[flag] = word.substr(equals + 1);
+            arguments.values_[flag].emplace_back(word.substr(equals + 1));
         } else if (i + 1 < words.size()) {
-            arguments.values_[flag] = words[++i];
+            arguments.values_[flag].emplace_back(words[++i]);
         } else {
             return std::unexpected{flag + " needs a value"};
         }
     }
     if (arguments.positional_.size() != positional) {
-        return std::unexpected{"expected " + std::to_string(positional) + " file(s), got " +
+        return std::unexpected{"expected " + std::to_string(positional) + " argument(s), got " +
                                std::to_string(arguments.positional_.size())};
     }
     return arguments;
@@ -42,7 +42,12 @@ std::expected<Arguments, std::string> Arguments::parse(std::span<const std::stri
 
 std::optional<std::string> Arguments::given(const std::string& flag) const {
     const auto found = values_.find(flag);
-    return found == values_.end() ? std::nullopt : std::optional(found->second);
+    return found == values_.end() ? std::nullopt : std::optional(found->second.back());
+}
+
+std::vector<std::string> Arguments::all(const std::string& flag) const {
+    const auto found = values_.find(flag);
+    return found == values_.end() ? std::vector<std::string>{} : found->second;
 }
 
 std::optional<std::string> Arguments::get(const std::string& flag) const {

@@ -20,14 +20,16 @@ public:
                                                        std::span<const std::string> flags,
                                                        std::size_t positional);
 
-    /// The flag's value, if it was given.
+    /// The flag's value, if it was given; the last one counts.
     std::optional<std::string> given(const std::string& flag) const;
     /// The flag's value, else that of its environment variable (`--log-level`: RPROXY_LOG_LEVEL).
     std::optional<std::string> get(const std::string& flag) const;
+    /// Every value of a flag that may come more than once, in the order given.
+    std::vector<std::string> all(const std::string& flag) const;
     const std::vector<std::string>& positional() const { return positional_; }
 
 private:
-    std::map<std::string, std::string> values_;
+    std::map<std::string, std::vector<std::string>> values_;
     std::vector<std::string> positional_;
 };
 

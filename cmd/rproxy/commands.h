@@ -21,6 +21,8 @@ int schema(Words words);
 int ready(Words words);
 int live(Words words);
 int drain(Words words);
+int explain(Words words);
+int log_level(Words words);
 int version(Words words);
 
 /// Prints `rproxy COMMAND: message` and how to get help; returns kUsage.

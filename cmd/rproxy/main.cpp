@@ -24,6 +24,10 @@ constexpr const char* kHelp =
   rproxy plan OLD NEW                                what applying NEW over OLD would change
   rproxy schema                                      JSON Schema of the configuration
   rproxy ready | live | drain  [--admin HOST:PORT]   for probes and preStop hooks
+  rproxy explain [--path P] [--host H] [--client IP] [--header 'NAME: VALUE']... [--method M]
+                 [--pool NAME] [--format text|json] [--admin HOST:PORT]
+                                                     where a request would go and why; sends nothing
+  rproxy log-level [debug|info|warn|error|default]   shows or changes the level of a running proxy
   rproxy version
 
 Every flag also reads an environment variable (--config: RPROXY_CONFIG); a flag wins.
@@ -34,15 +38,17 @@ struct Command {
     std::string_view name;
     int (*run)(Words);
 };
-constexpr std::array<Command, 9> kCommands{{{"serve", serve},
-                                            {"demo", demo},
-                                            {"check", check},
-                                            {"plan", plan},
-                                            {"schema", schema},
-                                            {"ready", ready},
-                                            {"live", live},
-                                            {"drain", drain},
-                                            {"version", version}}};
+constexpr std::array<Command, 11> kCommands{{{"serve", serve},
+                                             {"demo", demo},
+                                             {"check", check},
+                                             {"plan", plan},
+                                             {"schema", schema},
+                                             {"ready", ready},
+                                             {"live", live},
+                                             {"drain", drain},
+                                             {"explain", explain},
+                                             {"log-level", log_level},
+                                             {"version", version}}};
 
 int run(Words words) {
     if (words.empty()) {

@@ -259,6 +259,10 @@ std::string check_json(bool valid, const std::vector<config::Issue>& issues,
     return dump({{"valid", valid}, {"errors", issues_json(issues, file)}, {"changes", changes}});
 }
 
+std::string log_json(std::string_view level, std::string_view configured) {
+    return dump({{"level", level}, {"configured", configured}});
+}
+
 std::string error_json(const std::string& error, const std::string& hint) {
     return dump({{"error", error}, {"hint", hint}});
 }

@@ -5,6 +5,7 @@
 #include "control/controller.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// The admin API's answers (docs/api.md) as JSON text. Pure: a Status in, text out.
@@ -27,6 +28,8 @@ std::string config_json(const control::Status& status,
 std::string events_json(const std::vector<control::Event>& events, std::uint64_t last_id);
 std::string check_json(bool valid, const std::vector<config::Issue>& issues,
                        const std::vector<std::string>& changes, const std::string& file);
+/// `level` is the one that counts, `configured` the file's or the flag's.
+std::string log_json(std::string_view level, std::string_view configured);
 std::string error_json(const std::string& error, const std::string& hint);
 
 }  // namespace rproxy::admin

@@ -14,7 +14,8 @@ namespace {
 /// keeping the tree (measured: they meet between 32 and 64).
 constexpr std::size_t kScanLimit = 32;
 
-constexpr std::string_view kMeasure = "(requests in flight + 1) / weight, 0 while idle; the lowest wins";
+constexpr std::string_view kMeasure =
+    "(requests in flight + 1) / weight, 0 while idle; the lowest wins";
 
 /// A few members: reads them all.
 class ScannedLeastConnections final : public MemberPolicy {

@@ -25,9 +25,10 @@ public:
     }
 
     Explanation explain(const Question& question) const override {
-        Explanation explanation{"(requests in flight + 1) / weight, 0 while idle; the lower of two "
-                                "drawn wins",
-                                "chance, then score", standings_by_load()};
+        Explanation explanation{
+            "(requests in flight + 1) / weight, 0 while idle; the lower of two "
+            "drawn wins",
+            "chance, then score", standings_by_load()};
         std::vector<double> costs;
         for (const Standing& standing : explanation.ranked) {
             costs.push_back(*standing.score);

@@ -411,9 +411,11 @@ BackendStatus Controller::backend_status(const runtime::BackendPlan& backend) co
 
 PoolStatus Controller::pool_status(std::size_t index) const {
     const auto& pool = publisher_.plan()->pools[index];
-    const auto& policy = publisher_.policy(index);
+    const auto& shared_policy = publisher_.policy(index);
+    const auto& policy = *shared_policy;
     PoolStatus status{pool.config.name,
                       pool.state,
+                      shared_policy,
                       pool.config.method,
                       pool.config.selection.by,
                       policy.fail_open,
@@ -439,6 +441,7 @@ void Controller::add_trial_pools(std::vector<PoolStatus>& pools) const {
         if (shown == pools.end()) {
             pools.push_back({pool.config.name,
                              pool.state,
+                             nullptr,
                              pool.config.method,
                              pool.config.selection.by,
                              policy.fail_open,

@@ -47,6 +47,7 @@ struct BackendStatus {
 struct PoolStatus {
     std::string name;
     std::shared_ptr<const backends::PoolState> state;
+    std::shared_ptr<const runtime::PoolPolicy> policy;  ///< Null if only on trial.
     balancing::Method method{};
     config::SelectionBy selection{};
     bool fail_open{false};

@@ -49,7 +49,7 @@ bool Controller::wants_rollout(const config::Snapshot& snapshot, Source source) 
     const auto& pools = publisher_.plan()->pools;
     bool any_alive = false;
     for (std::size_t i = 0; i < pools.size(); ++i) {
-        any_alive = any_alive || (!pools[i].backends.empty() && !publisher_.policy(i).all_down);
+        any_alive = any_alive || (!pools[i].backends.empty() && !publisher_.policy(i)->all_down);
     }
     if (!any_alive) {
         log::warn("rollout skipped", "reason",

@@ -72,7 +72,9 @@ public:
     backends::Monitor& monitor() { return monitor_; }
     const backends::Monitor& monitor() const { return monitor_; }
     /// The present choice of a pool, by its index in the running plan or the one on trial.
-    const runtime::PoolPolicy& policy(std::size_t pool) const { return *running_.policies[pool]; }
+    const std::shared_ptr<const runtime::PoolPolicy>& policy(std::size_t pool) const {
+        return running_.policies[pool];
+    }
     const runtime::PoolPolicy& trial_policy(std::size_t pool) const;
     /// Since when a pool has nothing healthy; nothing while it has.
     std::optional<WallTime> all_down_since(const std::string& pool) const;

@@ -29,6 +29,11 @@ std::atomic<Format>& format_setting() {
     return format;
 }
 
+std::atomic<Level>& level_setting() {
+    static std::atomic<Level> level{Level::Info};
+    return level;
+}
+
 /// Writes whole lines to stderr without ever waiting long. stderr may be shared with other
 /// processes, so it is not made non-blocking: a pipe that polls as writable takes PIPE_BUF bytes
 /// without blocking, which is also what keeps lines whole.
@@ -142,9 +147,22 @@ std::optional<Format> parse_format(std::string_view name) {
     return index_of<Format>(kNames, name);
 }
 
+std::string_view to_string(Level level) {
+    return kLevelNames[static_cast<std::size_t>(level)];
+}
+
 void configure(Level level, Format format) {
     format_setting().store(format, std::memory_order_relaxed);
-    logger().set_level(kSpdlogLevels[static_cast<std::size_t>(level)]);
+    level_setting().store(level, std::memory_order_relaxed);
+    override_level(std::nullopt);
+}
+
+void override_level(std::optional<Level> level) {
+    logger().set_level(kSpdlogLevels[static_cast<std::size_t>(level.value_or(configured_level()))]);
+}
+
+Level configured_level() {
+    return level_setting().load(std::memory_order_relaxed);
 }
 
 Level level() {
@@ -168,7 +186,7 @@ std::string format_line(Format format, Level level, WallTime time, std::string_v
     std::string line;
     line.reserve(256);
     if (format == Format::Json) {
-        line.append(R"({"ts":")").append(ts).append(R"(","level":")");
+        line.append(R"({"time":")").append(ts).append(R"(","level":")");
         line.append(kLevelNames[static_cast<std::size_t>(level)]).append(R"(","msg":)");
         append_json_string(line, message);
         for (const auto& field : fields) {

@@ -34,9 +34,14 @@ enum class Format : std::uint8_t { Json, Text };
 std::optional<Level> parse_level(std::string_view name);    ///< `debug info warn error`
 std::optional<Format> parse_format(std::string_view name);  ///< `json text`
 
-/// Sets both; until then `info` and `json`. May be called at any time, and again.
+/// Sets both, and ends an override; until then `info` and `json`. May be called at any time, and
+/// again.
 void configure(Level level, Format format);
+/// Another level for the time being; nothing: the configured one again.
+void override_level(std::optional<Level> level);
 Level level();
+Level configured_level();
+std::string_view to_string(Level level);  ///< As parse_level() reads it.
 
 using Value = std::variant<std::string_view, std::int64_t, std::uint64_t, double, bool>;
 struct Field {
@@ -44,7 +49,7 @@ struct Field {
     Value value;
 };
 
-/// One line without its newline: `{"ts":…,"level":"warn","msg":…,KEY:VALUE…}` or
+/// One line without its newline: `{"time":…,"level":"warn","msg":…,KEY:VALUE…}` or
 /// `TIME WARN message key=value…`. A number that JSON cannot carry (NaN, infinity) becomes null.
 std::string format_line(Format format, Level level, WallTime time, std::string_view message,
                         std::span<const Field> fields);

@@ -1,35 +1,10 @@
 #include "proxy/choice.h"
 
-#include "base/hash.h"
-#include "base/strings.h"
 #include "proxy/stickiness.h"
 
 #include <algorithm>
 
 namespace rproxy::proxy {
-
-std::uint64_t hash_key(const WorkerPool& pool, const Request& request) {
-    const auto& hash_on = pool.plan->config.hash_on;
-    using Source = config::HashOn::Source;
-    const bool by_content = pool.plan->config.method == balancing::Method::ConsistentHash;
-    if (by_content && hash_on.source == Source::Path) {
-        return stable_hash(request.target.path);
-    }
-    if (by_content && hash_on.source != Source::ClientIp) {
-        for (const http::Field& field : request.head.fields) {
-            if (hash_on.source == Source::Cookie && field.id == http::FieldId::Cookie) {
-                const auto value = http::cookie_value(field.value, hash_on.name);
-                if (!value.empty()) {
-                    return stable_hash(value);
-                }
-            } else if (hash_on.source == Source::Header &&
-                       equals_ignoring_case(field.name, hash_on.name)) {
-                return stable_hash(field.value);
-            }
-        }
-    }
-    return request.client.address.hash();
-}
 
 namespace {
 

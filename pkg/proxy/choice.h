@@ -28,9 +28,6 @@ std::optional<std::uint32_t> pick_backend(const WorkerPool& pool, const Request&
                                           const balancing::Pick& pick,
                                           std::unique_ptr<PinnedBackend>& pinned);
 
-/// What `hash_on` of `pool` names in this request, or its client's address, hashed.
-std::uint64_t hash_key(const WorkerPool& pool, const Request& request);
-
 /// Whether a pick would find a backend besides `tried` and those excluded. Not tried out by a pick:
 /// that would take a turn of round robin, and a failing backend could come first every time.
 bool has_other_backend(const WorkerPool& pool, balancing::Excluded excluded, std::uint32_t tried);

@@ -1,6 +1,7 @@
 #include "net/socket.h"
 #include "proxy/choice.h"
 #include "proxy/exchange.h"
+#include "proxy/hash_key.h"
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 
@@ -11,8 +12,9 @@ std::optional<std::uint32_t> Exchange::admit(WorkerPool& pool) {
     // What is only full now may be tried later; what failed may not.
     const std::size_t tried = tries_.excluded.size();
     tries_.saw_full = false;
-    const balancing::Pick facts{hash_key(pool, request_), proxy_.loop().now(), proxy_.rng(),
-                                tries_.excluded};
+    const HashKey key =
+        hash_key(pool.plan->config, request_.target, request_.head.fields, request_.client.address);
+    const balancing::Pick facts{key.hash, proxy_.loop().now(), proxy_.rng(), tries_.excluded};
     while (const auto slot = pick_backend(pool, request_, facts, session_->pinned())) {
         Ticket ticket(pool, *slot);
         if (ticket.admitted()) {

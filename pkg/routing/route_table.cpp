@@ -38,31 +38,73 @@ RouteTable::RouteTable(std::span<const config::Route> routes, std::span<const co
     }
 }
 
-std::optional<std::uint32_t> RouteTable::match(const Entries& entries, std::string_view path) {
+const RouteTable::Entry* RouteTable::match(const Entries& entries, std::string_view path) {
     for (const Entry& entry : entries) {
         if (is_prefix(entry.path, path)) {
-            return entry.pool;
+            return &entry;
         }
     }
-    return std::nullopt;
+    return nullptr;
+}
+
+const RouteTable::Entries* RouteTable::entries_for(std::string_view host) const {
+    if (by_host_.empty()) {
+        return nullptr;
+    }
+    const auto name = http::host_without_port(host);
+    // A lower-case copy on the stack: nothing is allocated for a request.
+    std::array<char, 256> lower{};
+    if (name.size() > lower.size()) {
+        return nullptr;
+    }
+    std::ranges::transform(name, lower.begin(), ascii_lower);
+    const auto found = by_host_.find(std::string_view(lower.data(), name.size()));
+    return found == by_host_.end() ? nullptr : &found->second;
+}
+
+const RouteTable::Entry* RouteTable::find_entry(const Entries* of_host,
+                                                std::string_view path) const {
+    const Entry* const entry = of_host == nullptr ? nullptr : match(*of_host, path);
+    return entry != nullptr ? entry : match(any_host_, path);
 }
 
 std::optional<std::uint32_t> RouteTable::find(std::string_view host, std::string_view path) const {
-    if (!by_host_.empty()) {
-        const auto name = http::host_without_port(host);
-        // A lower-case copy on the stack: nothing is allocated for a request.
-        std::array<char, 256> lower{};
-        if (name.size() <= lower.size()) {
-            std::ranges::transform(name, lower.begin(), ascii_lower);
-            const auto found = by_host_.find(std::string_view(lower.data(), name.size()));
-            if (found != by_host_.end()) {
-                if (const auto pool = match(found->second, path)) {
-                    return pool;
-                }
+    const Entry* const entry = find_entry(entries_for(host), path);
+    return entry == nullptr ? std::nullopt : std::optional(entry->pool);
+}
+
+std::vector<RouteTable::Considered> RouteTable::explain(std::string_view host,
+                                                        std::string_view path) const {
+    const Entries* const of_host = entries_for(host);
+    const Entry* const winner = find_entry(of_host, path);
+    std::vector<Considered> considered;
+    const auto add = [&](const std::string& name, const Entries& entries, bool serves) {
+        for (const Entry& entry : entries) {
+            auto verdict = Verdict::Outranked;
+            if (&entry == winner) {
+                verdict = Verdict::Matched;
+            } else if (!serves) {
+                verdict = Verdict::OtherHost;
+            } else if (!is_prefix(entry.path, path)) {
+                verdict = Verdict::OtherPath;
             }
+            considered.push_back({name, entry.path, entry.pool, verdict});
+        }
+    };
+    std::vector<std::pair<std::string, const Entries*>> others;
+    for (const auto& [name, entries] : by_host_) {
+        if (&entries == of_host) {
+            add(name, entries, true);
+        } else {
+            others.emplace_back(name, &entries);
         }
     }
-    return match(any_host_, path);
+    add({}, any_host_, true);
+    std::ranges::sort(others);
+    for (const auto& [name, entries] : others) {
+        add(name, *entries, false);
+    }
+    return considered;
 }
 
 }  // namespace rproxy::routing

@@ -24,6 +24,7 @@ THIRD_PARTY = [
     (r"httplib\.h$", {"admin", "cmd"}),
     (r"nlohmann/", {"admin", "config", "cmd"}),
     (r"openssl/", {"net", "control", "admin"}),
+    (r"zlib\.h$", {"admin"}),
 ]
 SYSTEM_FOLDERS = {"arpa", "asm", "linux", "net", "netinet", "sys"}
 

@@ -23,7 +23,7 @@ TEST(LogLine, IsOneJsonObjectWithTheFieldsInOrder) {
                                     {"share", 0.25},
                                     {"last", true}};
     EXPECT_EQ(format_line(Format::Json, Level::Warn, kTime, "backend ejected", fields),
-              R"({"ts":"2026-11-23T00:00:00.000Z","level":"warn","msg":"backend ejected",)"
+              R"({"time":"2026-11-23T00:00:00.000Z","level":"warn","msg":"backend ejected",)"
               R"("backend":"10.0.0.1:8080","failures":-3,"bytes":18446744073709551615,)"
               R"("share":0.25,"last":true})");
 }
@@ -57,6 +57,19 @@ class LogOutput : public testing::Test {
 protected:
     void TearDown() override { configure(Level::Info, Format::Json); }
 };
+
+TEST_F(LogOutput, HasAnotherLevelUntilTheNextConfiguration) {
+    configure(Level::Warn, Format::Json);
+    override_level(Level::Debug);
+    EXPECT_EQ(level(), Level::Debug);
+    EXPECT_EQ(configured_level(), Level::Warn);
+    EXPECT_TRUE(enabled(Level::Debug));
+    override_level(std::nullopt);
+    EXPECT_EQ(level(), Level::Warn);
+    override_level(Level::Error);
+    configure(Level::Info, Format::Json);
+    EXPECT_EQ(level(), Level::Info);
+}
 
 TEST_F(LogOutput, GoesToStderrFromTheLevelOn) {
     testing::internal::CaptureStderr();

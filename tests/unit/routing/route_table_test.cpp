@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -66,7 +68,46 @@ TEST(RouteTable, PrefersTheHostThenTheLongestPrefix) {
         const auto found = table.find(host, path);
         ASSERT_TRUE(found) << host << path;
         EXPECT_EQ(all.at(*found).name, pool) << host << path;
+        const auto considered = table.explain(host, path);
+        EXPECT_EQ(considered.size(), routes.size());
+        const auto matched = std::ranges::find(considered, RouteTable::Verdict::Matched,
+                                               &RouteTable::Considered::verdict);
+        ASSERT_NE(matched, considered.end()) << host << path;
+        EXPECT_EQ(matched->pool, *found) << host << path;
     }
+}
+
+TEST(RouteTable, TellsWhyTheOtherRoutesDoNotServe) {
+    const std::vector<config::Route> routes{
+        {.host = "", .path = "/", .pool = "any"},
+        {.host = "example.com", .path = "/", .pool = "site"},
+        {.host = "example.com", .path = "/api", .pool = "api"},
+        {.host = "example.com", .path = "/admin", .pool = "site"},
+        {.host = "other.example", .path = "/", .pool = "any"},
+    };
+    const auto all = pools({"any", "site", "api"});
+    const RouteTable table(routes, all);
+    std::string told;
+    for (const auto& route : table.explain("Example.com:8080", "/api/x")) {
+        constexpr std::array<std::string_view, 4> kWords{"matched", "other host", "other path",
+                                                         "outranked"};
+        told += route.host + route.path + " " +
+                std::string(kWords.at(static_cast<std::size_t>(route.verdict))) + "\n";
+    }
+    EXPECT_EQ(told,
+              "example.com/admin other path\n"
+              "example.com/api matched\n"
+              "example.com/ outranked\n"
+              "/ outranked\n"
+              "other.example/ other host\n");
+}
+
+TEST(RouteTable, ExplainsThatNothingMatches) {
+    const std::vector<config::Route> routes{{.host = "", .path = "/y", .pool = "p"}};
+    const auto all = pools({"p"});
+    const auto considered = RouteTable(routes, all).explain("a.example", "/x");
+    ASSERT_EQ(considered.size(), 1U);
+    EXPECT_EQ(considered.front().verdict, RouteTable::Verdict::OtherPath);
 }
 
 TEST(RouteTable, FindsNothingWhereNoRouteMatches) {

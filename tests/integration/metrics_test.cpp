@@ -117,6 +117,10 @@ TEST(Metrics, CountRequestsByClassAndMethod) {
     ASSERT_TRUE(client.exchange(get("/")));
     ASSERT_TRUE(client.exchange(post("/", "body")));
     ASSERT_TRUE(client.exchange(get("/missing")));
+    // The client has its answer a moment before the request is counted.
+    ASSERT_TRUE(wait_until([&] {
+        return proxy.metric("rproxy_pool_requests_total", {{"code", "404"}}).value_or(0) == 1;
+    }));
     EXPECT_EQ(proxy.metric("rproxy_backend_requests_total", {{"code", "2xx"}}), 2);
     EXPECT_EQ(proxy.metric("rproxy_backend_requests_total", {{"code", "4xx"}}), 1);
     EXPECT_EQ(proxy.metric("rproxy_pool_requests_total", {{"code", "200"}, {"method", "POST"}}), 1);

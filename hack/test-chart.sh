@@ -12,6 +12,8 @@ if [[ ! -x $RPROXY ]]; then
     echo "test-chart.sh: no program at $RPROXY; build it or set RPROXY" >&2
     exit 1
 fi
+# The tests run in a folder of their own.
+RPROXY=$(realpath -- "$RPROXY")
 
 declare -A package_of=([node]=nodejs [npm]=npm [python3]=python3 [promtool]=prometheus [openssl]=openssl)
 missing=()

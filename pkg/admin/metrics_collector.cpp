@@ -214,6 +214,34 @@ void add_pool(Exposition& out, const control::PoolStatus& pool) {
     out.add(Family::UpgradedConnectionsActive, {pool.name}, static_cast<double>(upgraded));
 }
 
+void add_tls(Exposition& out, const runtime::ListenerPlan& listener) {
+    metrics::CounterSetSum<metrics::HandshakeResult> results;
+    std::array<metrics::CounterSetSum<metrics::HandshakeKind>, metrics::kTlsVersionNames.size()>
+        by_version;
+    for (const auto& cells : listener.state->cells) {
+        results.add(cells.handshakes);
+        for (std::size_t i = 0; i < by_version.size(); ++i) {
+            by_version[i].add(cells.handshakes_by_version[i]);
+        }
+    }
+    const std::string& name = listener.state->name;
+    out.add_each(Family::TlsHandshakesTotal, {name}, results.values());
+    for (std::size_t i = 0; i < by_version.size(); ++i) {
+        out.add_each(Family::TlsHandshakesByVersionTotal, {name, metrics::kTlsVersionNames[i]},
+                     by_version[i].values());
+    }
+    // Certificates of one name (RSA and ECDSA side by side) are one: the first to expire counts.
+    std::map<std::string, WallTime> not_after;
+    for (const auto& shown : listener.rules->tls->shown()) {
+        const auto [known, is_new] = not_after.try_emplace(shown.name, shown.not_after);
+        known->second = is_new ? known->second : std::min(known->second, shown.not_after);
+    }
+    for (const auto& [certificate, time] : not_after) {
+        out.add_timestamp(Family::TlsCertificateNotAfterTimestamp, {name, certificate},
+                          milliseconds(time));
+    }
+}
+
 void add_listeners(Exposition& out, const control::Status& status) {
     if (!status.plan) {
         return;
@@ -234,6 +262,9 @@ void add_listeners(Exposition& out, const control::Status& status) {
         out.add(Family::ListenerConnectionsTotal, {name}, static_cast<double>(total));
         out.add_each(Family::ListenerConnectionsRejectedTotal, {name}, rejected.values());
         out.add(Family::ListenerRequestsActive, {name}, static_cast<double>(requests));
+        if (listener.rules && listener.rules->tls) {
+            add_tls(out, listener);
+        }
     }
 }
 
@@ -273,7 +304,8 @@ void add_rollout(Exposition& out, const control::Status& status) {
 void add_config(Exposition& out, const control::Status& status) {
     out.add_each(Family::ConfigReloadsTotal, {}, status.reloads);
     const auto& last = status.last_reload;
-    const bool failed = !last || last->result == control::ReloadResult::Rejected ||
+    const bool failed = !last || status.rejected_certificates ||
+                        last->result == control::ReloadResult::Rejected ||
                         last->result == control::ReloadResult::RolledBack;
     out.add(Family::ConfigLastReloadSuccessful, {}, failed ? 0 : 1);
     out.add_timestamp(Family::ConfigLastReloadTimestamp, {}, last ? milliseconds(last->at) : 0);

@@ -34,6 +34,49 @@ Position position_of(const Node& item, std::string_view key) {
     return value == nullptr ? item.at : value->at;
 }
 
+/// The position of the key itself.
+Position key_position(const Node& section, std::string_view key) {
+    const Entry* const entry = section.find_entry(key);
+    return entry == nullptr ? section.at : entry->at;
+}
+
+void check_hsts(Reader& reader, const Node& node, const Hsts& hsts) {
+    constexpr Duration kYear = std::chrono::hours(24 * 365);
+    if (hsts.preload && (!hsts.include_subdomains || hsts.max_age < kYear)) {
+        const Reader::Scope scope(reader, "hsts");
+        reader.fail(key_position(node, "preload"), "'preload' is not accepted by browsers like this",
+                    "add include_subdomains: true and a max_age of 365d or more");
+    }
+}
+
+/// What the keys of one listener say together.
+void check_listener_tls(Reader& reader, const Node& item, const Listener& listener) {
+    const Node* const node = item.find("tls");
+    if (listener.tls && listener.https_redirect) {
+        const Reader::Scope scope(reader, "https_redirect");
+        reader.fail(key_position(item, "https_redirect"), "a redirect to https beside 'tls'",
+                    "it belongs to the listener that speaks plain HTTP");
+    }
+    if (node == nullptr || !listener.tls) {
+        return;
+    }
+    const ListenerTls& tls = *listener.tls;
+    const Reader::Scope scope(reader, "tls");
+    if (tls.min_version > tls.max_version) {
+        const Reader::Scope key_scope(reader, "min_version");
+        reader.fail(position_of(*node, "min_version"), "newer than 'max_version'",
+                    "no version would be left");
+    }
+    if (node->find_entry("client_auth") != nullptr && !tls.client_ca) {
+        const Reader::Scope key_scope(reader, "client_auth");
+        reader.fail(key_position(*node, "client_auth"), "'client_auth' without 'client_ca'",
+                    "name the file of the authorities that sign client certificates");
+    }
+    if (const Node* const hsts = node->find("hsts"); hsts != nullptr && tls.hsts) {
+        check_hsts(reader, *hsts, *tls.hsts);
+    }
+}
+
 void check_listeners(Reader& reader, const Node& root, const Snapshot& snapshot) {
     const Node* const list = root.find("listeners");
     if (list == nullptr || list->items.size() != snapshot.listeners.size()) {
@@ -54,6 +97,7 @@ void check_listeners(Reader& reader, const Node& root, const Snapshot& snapshot)
                             (given ? "" : " (the default)"),
                         "give each listener its own 'name'; it is taken " + in_line(name->second));
         }
+        check_listener_tls(reader, item, listener);
         if (listener.address.port == 0 && !listener.address.is_unix()) {
             continue;  // each gets a free port of its own
         }

@@ -84,6 +84,11 @@ void write_leaf(std::string& out, const Shape& part) {
 }
 
 void write_example_part(std::string& out, const Shape& part, const std::string& indent) {
+    if (!part.key.instead_of.empty()) {
+        out += indent + "# " + part.key.name + ": " + part.key.example + "  # instead of `" +
+               part.key.instead_of + "`: " + brief(part.key.meaning) + "\n";
+        return;
+    }
     out += indent + part.key.name + ":";
     const bool section_list =
         part.kind == Shape::Kind::List && part.parts.front().kind == Shape::Kind::Section;

@@ -108,6 +108,7 @@ struct Doc {
     std::string meaning;
     std::string example{};
     bool required{false};
+    std::string instead_of{};
 };
 
 /// The row of the key that is the member `member`; its default is the one that the struct has.
@@ -119,6 +120,7 @@ Key<S> key(const std::string& name, T S::* member, const Type<T>& type, const Do
                      .meaning = doc.meaning,
                      .example = doc.example,
                      .required = doc.required,
+                     .instead_of = doc.instead_of,
                      .default_value = doc.required ? Node::null() : type.write(S{}.*member)};
     row.read = [read = type.read, member](Reader& reader, const Node& node, S& into) {
         read(reader, node, into.*member);
@@ -140,6 +142,7 @@ Key<S> group(const std::string& name, const Section<S>& inner, const Doc& doc) {
                      .meaning = doc.meaning,
                      .example = doc.example,
                      .required = doc.required,
+                     .instead_of = doc.instead_of,
                      .default_value = write(S{})};
     row.read = [inner](Reader& reader, const Node& node, S& into) {
         read_section(reader, node, into, inner);

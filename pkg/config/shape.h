@@ -19,6 +19,7 @@ struct KeyDoc {
     std::string meaning{};  ///< One or a few sentences, Markdown.
     std::string example{};  ///< YAML in flow style; empty: the default serves.
     bool required{false};
+    std::string instead_of{};  ///< Another key of the section that cannot stand beside it.
     Node default_value{};  ///< Null: absent means off, or the key is required.
 };
 

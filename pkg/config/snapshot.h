@@ -28,16 +28,44 @@ using namespace std::chrono_literals;
 struct Certificate {
     std::string cert{};  ///< PEM file: the leaf first, then its chain.
     std::string key{};   ///< PEM file.
+    std::optional<std::string> ocsp{};  ///< DER file: the response sent along (stapled).
     friend bool operator==(const Certificate&, const Certificate&) = default;
 };
 
 enum class TlsVersion : std::uint8_t { Tls12, Tls13 };
+enum class ClientAuth : std::uint8_t { Required, Optional };
+
+struct Hsts {
+    Duration max_age{std::chrono::hours(24 * 365)};
+    bool include_subdomains{false};
+    bool preload{false};
+    friend bool operator==(const Hsts&, const Hsts&) = default;
+};
+
+struct Handshake {
+    Duration timeout{10s};
+    std::uint32_t limit{1024};  ///< At a time on one listener, over all workers; 0: no limit.
+    friend bool operator==(const Handshake&, const Handshake&) = default;
+};
 
 struct ListenerTls {
     std::vector<Certificate> certificates{};
     TlsVersion min_version{TlsVersion::Tls12};
+    TlsVersion max_version{TlsVersion::Tls13};
+    std::vector<std::string> ciphers{};  ///< Empty: those of Mozilla's intermediate configuration.
     std::optional<std::string> client_ca{};
+    std::optional<ClientAuth> client_auth{};  ///< Only with client_ca; absent: required.
+    std::string client_subject_header{"X-Client-Subject"};
+    std::optional<Hsts> hsts{};
+    Handshake handshake{};
     friend bool operator==(const ListenerTls&, const ListenerTls&) = default;
+};
+
+/// Every request of a plain listener is sent to the same address with https.
+struct HttpsRedirect {
+    std::uint16_t port{443};
+    std::uint16_t status{308};
+    friend bool operator==(const HttpsRedirect&, const HttpsRedirect&) = default;
 };
 
 struct Listener {
@@ -46,6 +74,7 @@ struct Listener {
     std::uint32_t backlog{1024};
     bool proxy_protocol{false};
     std::optional<ListenerTls> tls{};
+    std::optional<HttpsRedirect> https_redirect{};
     friend bool operator==(const Listener&, const Listener&) = default;
 };
 

@@ -17,6 +17,10 @@ Type<TlsVersion> tls_version() {
     return words<TlsVersion>({{"1.2", TlsVersion::Tls12}, {"1.3", TlsVersion::Tls13}});
 }
 
+Type<std::uint16_t> redirect_status() {
+    return words<std::uint16_t>({{"301", 301}, {"302", 302}, {"307", 307}, {"308", 308}});
+}
+
 Section<Certificate> certificate_section() {
     return {{key("cert", &Certificate::cert, text(file_path()),
                  {.meaning = "PEM file with the certificate, then its chain.",
@@ -25,7 +29,38 @@ Section<Certificate> certificate_section() {
              key("key", &Certificate::key, text(file_path()),
                  {.meaning = "PEM file with its private key.",
                   .example = "/certs/tls.key",
-                  .required = true})}};
+                  .required = true}),
+             key("ocsp", &Certificate::ocsp, optional(text(file_path())),
+                 {.meaning = "DER file with the authority's word that the certificate is not "
+                             "revoked (OCSP), sent along with it; absent: none is.",
+                  .example = "/certs/tls.ocsp"})}};
+}
+
+Section<Hsts> hsts_section() {
+    return {{key("max_age", &Hsts::max_age, duration(0ms, std::chrono::hours(24 * 365 * 10)),
+                 {.meaning = "How long browsers remember to use https only; 0: they forget it."}),
+             key("include_subdomains", &Hsts::include_subdomains, boolean(),
+                 {.meaning = "The same for all names below."}),
+             key("preload", &Hsts::preload, boolean(),
+                 {.meaning = "Agree to being built into browsers; needs `include_subdomains` and a "
+                             "`max_age` of a year."})}};
+}
+
+Section<Handshake> handshake_section() {
+    return {{key("timeout", &Handshake::timeout, duration(10ms, 1h),
+                 {.meaning = "A client that has not finished its handshake by then is closed."}),
+             key("limit", &Handshake::limit, integer<std::uint32_t>(0, 10'000'000),
+                 {.meaning = "Handshakes in progress at a time; a client beyond that is closed at "
+                             "once, so that those who wait do not all time out. 0: no limit."})}};
+}
+
+Section<HttpsRedirect> https_redirect_section() {
+    return {{key("port", &HttpsRedirect::port, integer<std::uint16_t>(1, 65'535),
+                 {.meaning = "Where clients reach TLS: the port of the Service, not of the "
+                             "container."}),
+             key("status", &HttpsRedirect::status, redirect_status(),
+                 {.meaning = "`308` and `307` keep the method and body, `301` and `308` may be "
+                             "remembered."})}};
 }
 
 Section<ListenerTls> listener_tls_section() {
@@ -38,10 +73,33 @@ Section<ListenerTls> listener_tls_section() {
               .required = true}),
          key("min_version", &ListenerTls::min_version, tls_version(),
              {.meaning = "The oldest TLS version accepted."}),
+         key("max_version", &ListenerTls::max_version, tls_version(),
+             {.meaning = "The newest TLS version offered."}),
+         key("ciphers", &ListenerTls::ciphers, list(text(cipher_name())),
+             {.meaning = "The cipher suites offered, by OpenSSL's names; those of TLS 1.3 begin "
+                         "with `TLS_`. For a version of which none is named, and without the key, "
+                         "the ones of Mozilla's intermediate configuration.",
+              .example = "[ECDHE-ECDSA-AES128-GCM-SHA256, ECDHE-RSA-AES128-GCM-SHA256]"}),
          key("client_ca", &ListenerTls::client_ca, optional(text(file_path())),
              {.meaning = "PEM file of the authorities whose client certificates are asked for "
                          "and verified; absent: none are asked for.",
-              .example = "/certs/ca.crt"})}};
+              .example = "/certs/ca.crt"}),
+         key("client_auth", &ListenerTls::client_auth,
+             optional(words<ClientAuth>(
+                 {{"required", ClientAuth::Required}, {"optional", ClientAuth::Optional}})),
+             {.meaning = "With `client_ca`: whether a client without a certificate is refused; "
+                         "absent: it is. One with a wrong certificate always is.",
+              .example = "optional"}),
+         key("client_subject_header", &ListenerTls::client_subject_header, text(http_token()),
+             {.meaning = "With `client_ca`: the request field in which backends are told the "
+                         "subject of the client's certificate (RFC 2253). What clients send in it "
+                         "is dropped, on every listener."}),
+         key("hsts", &ListenerTls::hsts, optional(section_type(hsts_section())),
+             {.meaning = "Tell browsers to come with https only (`Strict-Transport-Security`); "
+                         "absent: nothing is told.",
+              .example = "{max_age: 8760h, include_subdomains: true}"}),
+         key("handshake", &ListenerTls::handshake, section_type(handshake_section()),
+             {.meaning = "The patience with clients before their first request."})}};
 }
 
 Section<Route> route_section() {
@@ -247,7 +305,13 @@ const Section<Listener>& listener_section() {
                   "Expect a PROXY protocol header (version 1 or 2) from `trusted_proxies`."}),
          key("tls", &Listener::tls, optional(section_type(listener_tls_section())),
              {.meaning = "Speak TLS with clients; absent: plain HTTP.",
-              .example = "{certificates: [{cert: /certs/tls.crt, key: /certs/tls.key}]}"})}};
+              .example = "{certificates: [{cert: /certs/tls.crt, key: /certs/tls.key}]}"}),
+         key("https_redirect", &Listener::https_redirect,
+             optional(section_type(https_redirect_section())),
+             {.meaning = "Answer every request of this plain listener with a redirect to https; "
+                         "absent: it is served.",
+              .example = "{port: 443}",
+              .instead_of = "tls"})}};
     return kSection;
 }
 

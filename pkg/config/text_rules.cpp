@@ -56,6 +56,12 @@ bool is_url_prefix(std::string_view text) {
     return is_url_path(text) && !text.contains('?');
 }
 
+bool is_cipher_name(std::string_view text) {
+    return text.size() <= 64 && std::ranges::all_of(text, [](char c) {
+               return is_alnum(c) || c == '-' || c == '_';
+           });
+}
+
 bool is_file_path(std::string_view text) {
     return text.size() <= 4096;
 }
@@ -82,6 +88,12 @@ TextRule http_token() {
     return {.name = "an HTTP token such as GET",
             .pattern = "^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$",
             .valid = is_token};
+}
+
+TextRule cipher_name() {
+    return {.name = "the name of one cipher suite",
+            .pattern = "^[A-Za-z0-9_-]{1,64}$",
+            .valid = is_cipher_name};
 }
 
 TextRule host_header() {

@@ -11,6 +11,7 @@ TextRule backend_name();  ///< May also look like an address, which is its defau
 TextRule http_token();    ///< A method or cookie name (RFC 9110 section 5.6.2).
 TextRule host_header();   ///< `name`, `name:port`, or the same with an IP address.
 TextRule host_name();     ///< A DNS name or an IP address, no port.
+TextRule cipher_name();   ///< As OpenSSL writes them; whether it is known, pkg/tls tells.
 TextRule url_path();      ///< Begins with '/', without white space and '#'.
 TextRule url_prefix();    ///< The same without a query.
 

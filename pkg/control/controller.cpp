@@ -39,9 +39,11 @@ std::string base_name(const std::string& path) {
 }  // namespace
 
 struct Controller::WatchEvents final : net::EventHandler {
-    explicit WatchEvents(Controller& controller) : owner(controller) {}
-    void on_event(std::uint32_t /*events*/) override { owner.poll_watcher(); }
+    using Poll = void (Controller::*)();
+    WatchEvents(Controller& controller, Poll the_poll) : owner(controller), poll(the_poll) {}
+    void on_event(std::uint32_t /*events*/) override { (owner.*poll)(); }
     Controller& owner;
+    const Poll poll;
 };
 
 Controller::Controller(net::EventLoop& loop, Workers& workers, Options options)
@@ -57,7 +59,8 @@ Controller::Controller(net::EventLoop& loop, Workers& workers, Options options)
            [this](const std::string& pool, bool all_down) { on_pool_health(pool, all_down); },
            [this] { on_acknowledged(); }}),
       watcher_({.path = options_.config_path}, loop.now()),
-      watch_events_(std::make_unique<WatchEvents>(*this)) {
+      watch_events_(std::make_unique<WatchEvents>(*this, &Controller::poll_watcher)),
+      certificate_events_(std::make_unique<WatchEvents>(*this, &Controller::poll_certificates)) {
     if (!options_.state_dir.empty()) {
         last_known_good_.emplace(options_.state_dir);
     }
@@ -68,6 +71,9 @@ Controller::~Controller() = default;
 void Controller::start() {
     if (watcher_.fd() >= 0) {
         loop_.add(watcher_.fd(), EPOLLIN, *watch_events_);
+    }
+    if (certificates_.fd() >= 0) {
+        loop_.add(certificates_.fd(), EPOLLIN, *certificate_events_);
     }
     poll_watcher();
     if (source_ == Source::None) {
@@ -96,6 +102,7 @@ void Controller::reload() {
         ++reloads_[static_cast<std::size_t>(ReloadResult::Unchanged)];
         log::info("configuration unchanged", "generation", generation_);
     }
+    refresh_certificates();
 }
 
 void Controller::poll_watcher() {
@@ -164,6 +171,7 @@ bool Controller::consider(const std::string& text, const std::string& sha256, So
             delete dead;
             live->fetch_sub(1, std::memory_order_relaxed);
         });
+    considered_files_ = tls::files_of(*snapshot);
     if (wants_rollout(*snapshot, source)) {
         return begin_rollout({snapshot, text, sha256, config::plan(*snapshot_, *snapshot),
                               applied_at_once(*snapshot_, *snapshot)});
@@ -188,6 +196,7 @@ void Controller::accept(std::shared_ptr<const config::Snapshot> snapshot, const 
     version.changes = snapshot_ ? config::plan(*snapshot_, *snapshot)
                                 : std::vector<std::string>{"first configuration"};
     snapshot_ = std::move(snapshot);
+    watch_certificates();
     text_ = text;
     sha256_ = sha256;
     source_ = source;
@@ -196,6 +205,8 @@ void Controller::accept(std::shared_ptr<const config::Snapshot> snapshot, const 
     if (options_.on_settings) {
         options_.on_settings(*snapshot_);
     }
+    rejected_certificates_.reset();
+    log_issues("certificate warning", publisher_.material().warnings);
     log::info("configuration applied", "generation", generation_, "source", to_string(source),
               "sha256", sha256.substr(0, 12), "changes", version.changes.size());
     for (const auto& change : version.changes) {
@@ -221,22 +232,33 @@ void Controller::accept(std::shared_ptr<const config::Snapshot> snapshot, const 
     }
 }
 
+void Controller::log_issues(std::string_view message,
+                            const std::vector<config::Issue>& issues) const {
+    constexpr std::size_t kMostLogged = 20;
+    const bool error = message.ends_with("error");
+    for (std::size_t i = 0; i < std::min(issues.size(), kMostLogged); ++i) {
+        const std::string where = format_issue(issues[i]);
+        error ? log::error(message, "where", where) : log::warn(message, "where", where);
+    }
+}
+
+std::string Controller::format_issue(const config::Issue& issue) const {
+    return config::format(issue, base_name(options_.config_path));
+}
+
 void Controller::reject(std::vector<config::Issue> issues, const std::string& text) {
     ++reloads_[static_cast<std::size_t>(ReloadResult::Rejected)];
     log::error(
         "configuration rejected", "file", options_.config_path, "errors", issues.size(), "keeping",
         generation_ == 0 ? std::string("nothing") : "generation " + std::to_string(generation_));
-    const std::string file = base_name(options_.config_path);
-    constexpr std::size_t kMostLogged = 20;
-    for (std::size_t i = 0; i < std::min(issues.size(), kMostLogged); ++i) {
-        log::error("configuration error", "where", config::format(issues[i], file));
-    }
+    log_issues("configuration error", issues);
     note({.kind = Event::Kind::Config,
           .generation = generation_,
           .result = "rejected",
-          .message = issues.empty() ? "rejected" : config::format(issues.front(), file)});
+          .message = issues.empty() ? "rejected" : format_issue(issues.front())});
     last_reload_ = LastReload{ReloadResult::Rejected, loop_.wall_now(), std::move(issues), text};
     publishing_since_.reset();
+    watch_certificates();
 }
 
 void Controller::use_last_known_good(const std::string& why) {
@@ -484,6 +506,7 @@ Status Controller::status() const {
     status.sha256 = sha256_;
     status.applied = applied_;
     status.last_reload = last_reload_;
+    status.rejected_certificates = rejected_certificates_;
     status.last_success = last_success_;
     status.reloads = reloads_;
     status.snapshots_live = snapshots_live_->load(std::memory_order_relaxed);

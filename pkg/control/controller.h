@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/health_tracker.h"
+#include "control/certificate_watcher.h"
 #include "control/config_watcher.h"
 #include "control/history.h"
 #include "control/last_known_good.h"
@@ -18,7 +19,9 @@
 #include <future>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -74,6 +77,9 @@ struct Status {
     std::string sha256;
     std::optional<WallTime> applied;
     std::optional<LastReload> last_reload;
+    /// The certificates' files as they are cannot be used; what was made of them before is. Nothing:
+    /// they can.
+    std::optional<LastReload> rejected_certificates;
     std::optional<WallTime> last_success;
     std::array<std::uint64_t, 4> reloads{};  ///< By ReloadResult.
     std::int64_t snapshots_live{0};
@@ -140,6 +146,12 @@ private:
     struct WatchEvents;
 
     void poll_watcher();
+    // controller_certificates.cpp
+    void watch_certificates();
+    void poll_certificates();
+    void refresh_certificates();
+    void log_issues(std::string_view message, const std::vector<config::Issue>& issues) const;
+    std::string format_issue(const config::Issue& issue) const;
     void handle(ConfigWatcher::Result result);
     void unchanged();
     bool consider(const std::string& text, const std::string& sha256, Source source);
@@ -182,6 +194,10 @@ private:
     Publisher publisher_;
     ConfigWatcher watcher_;
     std::unique_ptr<WatchEvents> watch_events_;
+    CertificateWatcher certificates_;
+    std::unique_ptr<WatchEvents> certificate_events_;
+    std::set<std::string> considered_files_;  // of TLS, named by the last configuration looked at
+    std::optional<LastReload> rejected_certificates_;
     std::optional<LastKnownGood> last_known_good_;
     std::shared_ptr<const config::Snapshot> snapshot_;
     Source source_{Source::None};
@@ -206,6 +222,7 @@ private:
     bool exit_when_drained_{false};
     MonotonicTime drain_deadline_;
     net::MemberTimer<Controller, &Controller::poll_watcher> watch_timer_{*this};
+    net::MemberTimer<Controller, &Controller::poll_certificates> certificate_timer_{*this};
     net::MemberTimer<Controller, &Controller::on_drain_timer> drain_timer_{*this};
     net::MemberTimer<Controller, &Controller::on_rollout_timer> rollout_timer_{*this};
 };

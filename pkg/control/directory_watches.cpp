@@ -59,8 +59,8 @@ std::set<std::string> directories_on_the_way(const std::string& path) {
     return directories;
 }
 
-DirectoryWatches::DirectoryWatches(std::string path)
-    : path_(std::move(path)), fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
+DirectoryWatches::DirectoryWatches(std::set<std::string> paths)
+    : paths_(std::move(paths)), fd_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)) {
     if (fd_ < 0) {
         problem_ = "inotify: " + std::generic_category().message(errno);
     }
@@ -80,7 +80,10 @@ bool DirectoryWatches::refresh() {
     constexpr int kRounds = 4;
     bool complete = false;
     for (int round = 0; round < kRounds; ++round) {
-        const auto wanted = directories_on_the_way(path_);
+        std::set<std::string> wanted;
+        for (const auto& path : paths_) {
+            wanted.merge(directories_on_the_way(path));
+        }
         complete = true;
         const auto before = std::exchange(watches_, {});
         for (const auto& directory : wanted) {

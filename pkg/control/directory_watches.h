@@ -3,16 +3,19 @@
 #include <map>
 #include <set>
 #include <string>
+#include <utility>
 
 namespace rproxy::control {
 
-/// inotify watches on every directory in which a change can make `path` mean another file: that of
+/// inotify watches on every directory in which a change can make a path mean another file: that of
 /// the file itself, those of all symbolic links on the way to it, and, while part of the way is
 /// missing, the deepest directory that exists. Watching the file would not do: such a watch dies
 /// with the first `..data` swap or rename. Control thread.
 class DirectoryWatches {
 public:
-    explicit DirectoryWatches(std::string path);
+    explicit DirectoryWatches(std::string path)
+        : DirectoryWatches(std::set<std::string>{std::move(path)}) {}
+    explicit DirectoryWatches(std::set<std::string> paths);
     ~DirectoryWatches();
     DirectoryWatches(const DirectoryWatches&) = delete;
     DirectoryWatches& operator=(const DirectoryWatches&) = delete;
@@ -21,7 +24,9 @@ public:
 
     /// Readable when something changed; -1 for good if inotify could not be had.
     int fd() const { return fd_; }
-    /// Brings the watches in line with what the path leads through now; cheap when nothing changed.
+    /// Other paths from the next refresh() on.
+    void set_paths(std::set<std::string> paths) { paths_ = std::move(paths); }
+    /// Brings the watches in line with what the paths lead through now; cheap when nothing changed.
     /// Call it before the file is read, so that no later change goes unseen. False: what could not
     /// be watched must be polled; `problem()` says why.
     bool refresh();
@@ -33,7 +38,7 @@ public:
 private:
     bool add(const std::string& directory);
 
-    const std::string path_;
+    std::set<std::string> paths_;
     int fd_;
     std::map<std::string, int> watches_;  ///< Directory → watch descriptor.
     std::string problem_;

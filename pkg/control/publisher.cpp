@@ -40,12 +40,20 @@ Publisher::Publisher(net::EventLoop& loop, Workers& workers, const Options& opti
                {[this](const auto& key, const auto& transition) { on_transition(key, transition); },
                 [this](const std::string& pool) { rebuild_policy(pool); },
                 [this](const backends::BackendKey& /*key*/) {}}),
-      resolver_(loop) {}
+      resolver_(loop),
+      tls_(loop, [this] { republish(); }) {}
 
 Publisher::~Publisher() = default;
 
 std::expected<void, std::vector<config::Issue>> Publisher::publish(
     std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation) {
+    auto material = tls_.load(*snapshot, trial_ ? trial_->material : running_.material, running_.generation == 0);
+    if (!material && snapshot == running_.snapshot) {
+        material = running_.material;  // back from a trial: what it is made of is here
+    }
+    if (!material) {
+        return std::unexpected{std::move(material.error())};
+    }
     auto plan = std::make_shared<runtime::Plan>();
     plan->snapshot = std::move(snapshot);
     plan->generation = generation;
@@ -57,6 +65,7 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     const auto trial = std::exchange(trial_, std::nullopt);
     running_.snapshot = plan->snapshot;
     running_.generation = generation;
+    running_.material = std::move(*material);
     running_.policies.clear();
     collect_names();
     running_.plan = compile(running_, std::move(plan));
@@ -71,6 +80,30 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     std::erase_if(rebuilds_, is_gone);
     resolve_due();
     return {};
+}
+
+std::expected<bool, std::vector<config::Issue>> Publisher::refresh_certificates() {
+    if (!running_.plan) {
+        return false;
+    }
+    auto material = tls_.load(*running_.snapshot, running_.material, running_.generation == 0);
+    if (!material) {
+        return std::unexpected{std::move(material.error())};
+    }
+    bool changed = running_.material.differs(*material);
+    if (trial_) {
+        auto tried = tls_.load(*trial_->snapshot, *material, running_.generation == 0);
+        if (!tried) {
+            return std::unexpected{std::move(tried.error())};
+        }
+        changed = changed || trial_->material.differs(*tried);
+        trial_->material = std::move(*tried);
+    }
+    running_.material = std::move(*material);
+    if (changed) {
+        republish();
+    }
+    return changed;
 }
 
 /// The same configuration with other addresses behind its names.
@@ -145,7 +178,7 @@ Publisher::open_listeners(runtime::Plan& plan, const runtime::Plan* leaving) {
             open.state = std::make_shared<runtime::ListenerState>(listener.name, workers_.size());
         }
         listeners[address] = open;
-        plan.listeners.push_back({listener, open.port, open.state});
+        plan.listeners.push_back({listener, open.port, open.state, nullptr});
     }
     if (!issues.empty()) {
         return std::unexpected{std::move(issues)};
@@ -220,6 +253,7 @@ std::shared_ptr<const runtime::Plan> Publisher::compile(const Published& publish
     if (trial_ && &published == &*trial_) {
         mark_shared(*plan);
     }
+    tls_.fill(*plan, published.material);
     plan->routes = routing::RouteTable(published.snapshot->routes, published.snapshot->pools);
     return plan;
 }

@@ -4,6 +4,7 @@
 #include "backends/registry.h"
 #include "config/issue.h"
 #include "config/snapshot.h"
+#include "control/plan_tls.h"
 #include "control/workers.h"
 #include "net/event_loop.h"
 #include "net/resolver.h"
@@ -65,6 +66,12 @@ public:
     /// or has with one.
     std::vector<std::string> trial_dead_pools() const;
 
+    /// Reads the files of the TLS settings again. True: something is new and on its way to the
+    /// workers. On failure nothing has changed.
+    std::expected<bool, std::vector<config::Issue>> refresh_certificates();
+    /// What the files of the running configuration came to.
+    const tls::Material& material() const { return running_.material; }
+
     /// The running configuration's; null before the first.
     const std::shared_ptr<const runtime::Plan>& plan() const { return running_.plan; }
     /// Of the configuration on trial; null without one.
@@ -102,6 +109,7 @@ private:
     struct Published {
         std::shared_ptr<const config::Snapshot> snapshot;
         std::uint64_t generation{0};
+        tls::Material material;
         std::shared_ptr<const runtime::Plan> plan;
         std::vector<std::shared_ptr<const runtime::PoolPolicy>> policies;  // empty while made
         std::map<std::string, Interval> intervals;  // of pools with selection by interval
@@ -154,6 +162,7 @@ private:
     backends::Registry registry_;
     backends::Monitor monitor_;
     net::Resolver resolver_;
+    PlanTls tls_;
     Published running_;
     std::optional<Trial> trial_;
     std::uint64_t revision_{0};

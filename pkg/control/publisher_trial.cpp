@@ -52,6 +52,10 @@ void add_targets(const runtime::PoolPlan& pool, backends::Monitor::PoolTargets& 
 
 std::expected<void, std::vector<config::Issue>> Publisher::try_out(
     std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation) {
+    auto material = tls_.load(*snapshot, running_.material, running_.generation == 0);
+    if (!material) {
+        return std::unexpected{std::move(material.error())};
+    }
     auto plan = std::make_shared<runtime::Plan>();
     plan->snapshot = std::move(snapshot);
     plan->generation = generation;
@@ -62,6 +66,7 @@ std::expected<void, std::vector<config::Issue>> Publisher::try_out(
     trial_.emplace();
     trial_->snapshot = plan->snapshot;
     trial_->generation = generation;
+    trial_->material = std::move(*material);
     trial_->cells = std::make_shared<proxy::RolloutCells>(workers_.size());
     collect_names();
     trial_->plan = compile(*trial_, std::move(plan));

@@ -77,6 +77,20 @@ bool poses_as_ours(std::string_view name) {
     return is_rewritten_in_requests(classify({dashed.data(), name.size()}));
 }
 
+/// Whether only we may say what `name` says of a client's certificate, be it only to a backend that
+/// turns `-` into `_`.
+bool speaks_of_certificate(std::string_view name, const RequestEdits& edits) {
+    const auto same = [](char a, char b) {
+        return ascii_lower(a == '_' ? '-' : a) == ascii_lower(b == '_' ? '-' : b);
+    };
+    // The connection's own field need not be among those of the plan: it may be of another one.
+    return (!edits.subject_field.empty() &&
+            std::ranges::equal(name, edits.subject_field, same)) ||
+           std::ranges::any_of(edits.certificate_fields, [&](const std::string& field) {
+               return std::ranges::equal(name, field, same);
+           });
+}
+
 /// Framing and routing are decided before Connection is looked at; naming these there must not make
 /// them disappear (a known way to desynchronise or to lose X-Forwarded-For).
 bool is_protected(FieldId id) {
@@ -227,12 +241,16 @@ void write_request_head(const RequestHead& head, const Target& target, const Bod
         const bool settings = field.name.size() == kHttp2Settings.size() &&
                               equals_ignoring_case(field.name, kHttp2Settings);
         if (settings || poses_as_ours(field.name) ||
+            speaks_of_certificate(field.name, edits) ||
             (options.names(field.name) && !is_protected(field.id))) {
             continue;
         }
         append_field(out, field.name, field.value);
     }
     append_forwarded(head, target, edits, out);
+    if (!edits.subject.empty()) {
+        append_field(out, edits.subject_field, edits.subject);
+    }
     append_field(out, "X-Request-Id", edits.request_id);
     append_field(out, "Traceparent", edits.traceparent);
     append_framing(out, framing);
@@ -244,6 +262,8 @@ void write_request_head(const RequestHead& head, const Target& target, const Bod
 }
 
 namespace {
+
+constexpr std::string_view kHsts = "Strict-Transport-Security";
 
 /// A redirect to the backend's own address would tell the client who it is and lead it around us.
 void append_location(std::string_view location, const ResponseEdits& edits, Buffer& out) {
@@ -289,11 +309,17 @@ void write_response_head(const ResponseHead& head, const BodyFraming& framing,
             (identity && edits.hide_identity) || options.names(field.name)) {
             continue;
         }
+        if (!edits.hsts.empty() && equals_ignoring_case(field.name, kHsts)) {
+            continue;
+        }
         if (field.id == FieldId::Location) {
             append_location(field.value, edits, out);
             continue;
         }
         append_field(out, field.name, field.value);
+    }
+    if (!edits.hsts.empty()) {
+        append_field(out, kHsts, edits.hsts);
     }
     if (!edits.set_cookie.empty()) {
         append_field(out, "Set-Cookie", edits.set_cookie);

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 /// What the proxy writes in place of what it read: heads are re-serialised from the parsed model,
@@ -48,6 +49,10 @@ struct RequestEdits {
     std::string_view request_id;   ///< Passed or created.
     std::string_view traceparent;  ///< Passed or created.
     bool upgrade;                  ///< Pass Upgrade on.
+    /// Fields in which only we may speak of a client's certificate: dropped, however written.
+    std::span<const std::string> certificate_fields{};
+    std::string_view subject_field{};  ///< Ours of them, on this connection; empty: none.
+    std::string_view subject{};        ///< What it says; empty: it is not sent.
 };
 /// Appends the head for the backend: origin form, Host first, hop-by-hop fields gone, X-Forwarded-*
 /// set (appended to only behind trusted proxies), framing as `framing` says.
@@ -65,6 +70,7 @@ struct ResponseEdits {
     std::string_view host{};     ///< What the client called us, for Location.
     bool tls{false};
     std::string_view set_cookie{};  ///< A whole Set-Cookie value to add; empty: none.
+    std::string_view hsts{};        ///< In place of the backend's; empty: that is passed on.
 };
 /// Appends the head for the client. Always HTTP/1.1 (RFC 9110 §2.5 and 6.2).
 void write_response_head(const ResponseHead& head, const BodyFraming& framing,

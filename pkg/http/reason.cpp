@@ -24,6 +24,7 @@ const ReasonInfo& info(Reason reason) {
         {503, "connection_limit", "Too many client connections: limits.connections."},
         {503, "draining", "This instance is shutting down."},
         {504, "backend_timeout", "The backend did not answer in time."},
+        {308, "https_redirect", "This address is served with https only."},
         {499, "client_closed", "The client closed the connection."},
     }};
     return kInfos[static_cast<std::size_t>(reason)];
@@ -31,6 +32,14 @@ const ReasonInfo& info(Reason reason) {
 
 std::string_view status_phrase(std::uint16_t status) {
     switch (status) {
+        case 301:
+            return "Moved Permanently";
+        case 302:
+            return "Found";
+        case 307:
+            return "Temporary Redirect";
+        case 308:
+            return "Permanent Redirect";
         case 400:
             return "Bad Request";
         case 404:

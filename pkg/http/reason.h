@@ -26,9 +26,10 @@ enum class Reason : std::uint8_t {
     ConnectionLimit,
     Draining,
     BackendTimeout,
+    HttpsRedirect,  ///< The listener's https_redirect; its status is the configuration's.
     ClientClosed,  ///< The client left before it had its answer; nobody reads an answer then.
 };
-constexpr std::size_t kReasons = 18;
+constexpr std::size_t kReasons = 19;
 
 struct ReasonInfo {
     std::uint16_t status;

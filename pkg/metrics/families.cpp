@@ -220,8 +220,15 @@ constexpr auto kListenerSection = std::to_array<Definition>({
                 kNoLabels, "Answers that the proxy made itself, by their X-Rproxy-Reason."),
         "reason"),
     by<HandshakeResult>(counter(Family::TlsHandshakesTotal, "rproxy_tls_handshakes_total",
-                                Section::Listener, kPerListener, "TLS handshakes with clients."),
+                                Section::Listener, kPerListener,
+                                "TLS handshakes with clients; refused: more than handshake.limit "
+                                "at a time. A client that goes without a word is not counted."),
                         "result"),
+    by<HandshakeKind>(
+        counter(Family::TlsHandshakesByVersionTotal, "rproxy_tls_handshakes_by_version_total",
+                Section::Listener, with(kPerListener, "version"),
+                "Successful TLS handshakes by version; resumed: an earlier session went on."),
+        "kind"),
     gauge(Family::TlsCertificateNotAfterTimestamp,
           "rproxy_tls_certificate_not_after_timestamp_seconds", Section::Listener,
           with(kPerListener, "name"), "When the certificate expires, as Unix time."),

@@ -69,6 +69,7 @@ enum class Family : std::uint8_t {
     RequestsRejectedTotal,
     LocalResponsesTotal,
     TlsHandshakesTotal,
+    TlsHandshakesByVersionTotal,
     TlsCertificateNotAfterTimestamp,
 
     ConfigReloadsTotal,

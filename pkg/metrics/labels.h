@@ -112,9 +112,9 @@ enum class RequestMethod : std::uint8_t {
 inline constexpr auto kRequestMethodNames = std::to_array<std::string_view>(
     {"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "other"});
 
-enum class ListenerRejection : std::uint8_t { Limit, Memory, ProxyProtocol };
+enum class ListenerRejection : std::uint8_t { Limit, Memory, ProxyProtocol, HandshakeLimit };
 inline constexpr auto kListenerRejectionNames =
-    std::to_array<std::string_view>({"limit", "memory", "proxy_protocol"});
+    std::to_array<std::string_view>({"limit", "memory", "proxy_protocol", "handshake_limit"});
 
 /// Requests refused before a pool was chosen.
 enum class RequestRejection : std::uint8_t {
@@ -145,17 +145,24 @@ enum class LocalReason : std::uint8_t {
     QueueFull,
     ConnectionLimit,
     Draining,
-    BackendTimeout
+    BackendTimeout,
+    HttpsRedirect
 };
 inline constexpr auto kLocalReasonNames = std::to_array<std::string_view>(
     {"bad_request", "no_route", "client_timeout", "body_too_large", "uri_too_long",
      "headers_too_large", "backend_connect_failed", "backend_reset", "backend_bad_response",
      "no_healthy_backend", "no_backends", "no_config", "queue_full", "connection_limit", "draining",
-     "backend_timeout"});
+     "backend_timeout", "https_redirect"});
 
-enum class HandshakeResult : std::uint8_t { Success, Failure };
+/// Refused: too many at a time.
+enum class HandshakeResult : std::uint8_t { Success, Failure, Timeout, Refused };
 inline constexpr auto kHandshakeResultNames =
-    std::to_array<std::string_view>({"success", "failure"});
+    std::to_array<std::string_view>({"success", "failure", "timeout", "refused"});
+
+/// Whether a handshake began anew, or a session of before went on.
+enum class HandshakeKind : std::uint8_t { Full, Resumed };
+inline constexpr auto kHandshakeKindNames = std::to_array<std::string_view>({"full", "resumed"});
+inline constexpr auto kTlsVersionNames = std::to_array<std::string_view>({"1.2", "1.3"});
 
 enum class ReloadResult : std::uint8_t { Applied, Unchanged, Rejected, RolledBack };
 inline constexpr auto kReloadResultNames =
@@ -232,6 +239,10 @@ constexpr auto label_names<LocalReason>() {
 template <>
 constexpr auto label_names<HandshakeResult>() {
     return kHandshakeResultNames;
+}
+template <>
+constexpr auto label_names<HandshakeKind>() {
+    return kHandshakeKindNames;
 }
 template <>
 constexpr auto label_names<ReloadResult>() {

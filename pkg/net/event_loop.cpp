@@ -78,7 +78,10 @@ void EventLoop::turn() {
     }
 }
 
-int EventLoop::wait_milliseconds() const {
+int EventLoop::wait_milliseconds() {
+    if (std::exchange(again_, false)) {
+        return 0;
+    }
     const auto due = timers_.next_due();
     if (!due) {
         return static_cast<int>(kLongestWait.count());

@@ -69,6 +69,8 @@ public:
     void dispose(std::unique_ptr<Disposable> object) { disposed_.push_back(std::move(object)); }
     /// Called at the end of every turn, before waiting again: for flushing batches.
     void set_end_of_turn(Task task) { end_of_turn_ = std::move(task); }
+    /// Called at the end of a turn: the next one comes at once, with whatever is ready by then.
+    void turn_again() { again_ = true; }
     /// Told how long each turn worked, for the lag histogram.
     void set_turn_observer(std::move_only_function<void(std::chrono::nanoseconds)> observer) {
         turn_observer_ = std::move(observer);
@@ -78,7 +80,7 @@ private:
     static constexpr int kBatch = 256;
 
     void read_clocks();
-    int wait_milliseconds() const;
+    int wait_milliseconds();
     void run_posted() RPROXY_REQUIRES(!mutex_);
     void turn() RPROXY_REQUIRES(!mutex_);
 
@@ -94,6 +96,7 @@ private:
     std::unique_ptr<Ready> ready_;
     std::vector<std::unique_ptr<Disposable>> disposed_;
     Task end_of_turn_;
+    bool again_{false};
     std::move_only_function<void(std::chrono::nanoseconds)> turn_observer_;
     Mutex mutex_;
     std::vector<Task> posted_ RPROXY_GUARDED_BY(mutex_);

@@ -10,7 +10,7 @@ namespace {
 
 IoResult failed_or_blocked() {
     if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        return {IoResult::Status::WouldBlock, 0, 0};
+        return {IoResult::Status::WouldBlock};
     }
     return {IoResult::Status::Failed, 0, errno};
 }
@@ -18,13 +18,17 @@ IoResult failed_or_blocked() {
 }  // namespace
 
 IoResult Stream::read(std::span<char> into) {
+    if (layer_) [[unlikely]] {
+        return layer_->read(into);
+    }
     while (true) {
         const ssize_t got = ::recv(fd_.get(), into.data(), into.size(), 0);
         if (got > 0) {
-            return {IoResult::Status::Ok, static_cast<std::size_t>(got), 0};
+            const auto bytes = static_cast<std::size_t>(got);
+            return {IoResult::Status::Ok, bytes, 0, bytes == into.size()};
         }
         if (got == 0) {
-            return {IoResult::Status::Closed, 0, 0};
+            return {IoResult::Status::Closed};
         }
         if (errno != EINTR) {
             return failed_or_blocked();
@@ -33,6 +37,9 @@ IoResult Stream::read(std::span<char> into) {
 }
 
 IoResult Stream::write(std::span<const iovec> pieces) {
+    if (layer_) [[unlikely]] {
+        return layer_->write(pieces);
+    }
     while (true) {
         ssize_t sent = 0;
         if (pieces.size() == 1) {
@@ -53,10 +60,24 @@ IoResult Stream::write(std::span<const iovec> pieces) {
 }
 
 void Stream::shutdown_write() {
+    if (layer_) {
+        layer_->end_output();
+        ended_ = true;
+    }
     ::shutdown(fd_.get(), SHUT_WR);
 }
 
+void Stream::close() {
+    if (layer_ && !aborts_ && !ended_) {
+        layer_->end_output();
+    }
+    layer_.reset();
+    fd_.reset();
+    aborts_ = ended_ = false;
+}
+
 void Stream::abort_on_close() {
+    aborts_ = true;
     const linger option{1, 0};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_LINGER, &option, sizeof option);
 }

@@ -11,7 +11,8 @@ Acceptor::Acceptor(Proxy& proxy, net::Fd fd, const runtime::ListenerPlan& plan)
       fd_(std::move(fd)),
       state_(plan.state),
       port_(plan.port),
-      proxy_protocol_(plan.config.proxy_protocol) {
+      proxy_protocol_(plan.config.proxy_protocol),
+      rules_(plan.rules) {
     proxy_.loop().add(fd_.get(), EPOLLIN, *this);
 }
 
@@ -22,6 +23,7 @@ Acceptor::~Acceptor() {
 void Acceptor::update(const runtime::ListenerPlan& plan) {
     state_ = plan.state;
     proxy_protocol_ = plan.config.proxy_protocol;
+    rules_ = plan.rules;
 }
 
 void Acceptor::on_event(std::uint32_t /*events*/) {
@@ -42,7 +44,7 @@ void Acceptor::accept_waiting() {
         if (!*accepted) {
             return;
         }
-        proxy_.accept(std::move(**accepted), {state_, port_, proxy_protocol_});
+        proxy_.accept(std::move(**accepted), {state_, port_, proxy_protocol_, rules_});
     }
 }
 

@@ -1,5 +1,7 @@
 #include "proxy/exchange.h"
 
+#include "base/strings.h"
+
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 
@@ -141,6 +143,9 @@ Exchange::Step Exchange::route() {
         request_.framing.length > settings.limits.body_bytes.bytes) {
         return refuse({metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge});
     }
+    if (session_->rules() != nullptr && session_->rules()->https_redirect && !came_by_https()) {
+        return redirect_to_https();
+    }
     const auto& routes = request_.plan->plan->routes;
     // OPTIONS * asks about the server as a whole: whoever serves its root.
     const std::string_view path = request_.target.path == "*" ? "/" : request_.target.path;
@@ -234,16 +239,25 @@ Exchange::Step Exchange::reply(http::Reason reason) {
     answer_.lingers = body_left;
     request_.keep_alive = request_.keep_alive && !body_left && !proxy_.draining();
     end_attempt(blame(reason));
-    answer_.status = answer.status;
+    answer_.status = reason == http::Reason::HttpsRedirect
+                         ? session_->rules()->https_redirect->status
+                         : answer.status;
     answer_.reason = reason;
     if (!answer_.interim_passed) {
         to_client_.out().clear(proxy_.buffer_capacity());  // else a rest of a 1xx may wait in it
     }
     auto& out = to_client_.out().head();
     out.append("HTTP/1.1 ");
-    out.append_number(answer.status);
+    out.append_number(answer_.status);
     out.append(' ');
-    out.append(http::status_phrase(answer.status));
+    out.append(http::status_phrase(answer_.status));
+    if (reason == http::Reason::HttpsRedirect) {
+        append_location();
+    }
+    if (!session_->hsts().empty()) {
+        out.append("\r\nStrict-Transport-Security: ");
+        out.append(session_->hsts());
+    }
     out.append(
         "\r\nContent-Type: text/plain; charset=utf-8\r\nCache-Control: "
         "no-store\r\nX-Rproxy-Reason: ");
@@ -270,6 +284,40 @@ Exchange::Step Exchange::reply(http::Reason reason) {
     answer_.at = proxy_.loop().now();
     stage_ = Stage::Replying;
     return Step::Continue;
+}
+
+/// Where a balancer in front ended the TLS, as it says and is believed to.
+bool Exchange::came_by_https() const {
+    if (!request_.client.peer_trusted) {
+        return false;
+    }
+    const http::Field* const proto = request_.head.find(http::FieldId::XForwardedProto);
+    return proto != nullptr && equals_ignoring_case(proto->value, "https");
+}
+
+Exchange::Step Exchange::redirect_to_https() {
+    // Without a host there is no address to send anybody to.
+    return request_.target.host.empty() || request_.target.path == "*"
+               ? refuse({metrics::RequestRejection::Malformed, http::Reason::BadRequest})
+               : reply(http::Reason::HttpsRedirect);
+}
+
+/// The same address with https, and with the port where that is.
+void Exchange::append_location() {
+    auto& out = to_client_.out().head();
+    const std::string_view host = request_.target.host;
+    const auto bracket = host.rfind(']');
+    const auto colon = host.find(':', bracket == std::string_view::npos ? 0 : bracket);
+    out.append("\r\nLocation: https://");
+    out.append(host.substr(0, colon));
+    if (const auto port = session_->rules()->https_redirect->port; port != 443) {
+        out.append(':');
+        out.append_number(port);
+    }
+    if (!request_.target.origin_form.starts_with('/')) {
+        out.append('/');
+    }
+    out.append(request_.target.origin_form);
 }
 
 Exchange::Step Exchange::flush_reply() {

@@ -82,6 +82,9 @@ private:
     Step route();
     Step refuse(const Refusal& refusal);
     Step reply(http::Reason reason);
+    Step redirect_to_https();
+    void append_location();
+    bool came_by_https() const;
     Step flush_reply();
     bool client_gone() const;
     void arm_timers();

@@ -184,9 +184,15 @@ void Exchange::begin_request() {
     attempt_.progress = proxy_.loop().now();
     auto& out = to_backend_.out();
     out.clear(proxy_.buffer_capacity());
-    const http::RequestEdits edits{
-        request_.client,           session_->listener_port(),  false,
-        request_.ids.request_id(), request_.ids.traceparent(), request_.upgrade};
+    const http::RequestEdits edits{.client = request_.client,
+                                   .listener_port = session_->listener_port(),
+                                   .tls = session_->secured(),
+                                   .request_id = request_.ids.request_id(),
+                                   .traceparent = request_.ids.traceparent(),
+                                   .upgrade = request_.upgrade,
+                                   .certificate_fields = request_.plan->plan->certificate_fields,
+                                   .subject_field = session_->subject_field(),
+                                   .subject = session_->subject()};
     http::write_request_head(request_.head, request_.target, request_.framing, edits, out.head());
     if (tries_.attempts > 1) {
         to_backend_.replay();

@@ -42,7 +42,9 @@ Exchange::Step Exchange::finish(http::Reason reason) {
     const bool replied = stage_ == Stage::Replying && to_client_.out().empty();
     const bool keep = request_.keep_alive && (whole || replied) && to_backend_.source_complete() &&
                       !answer_.close_delimited && !session_->reset;
-    if (answer_.reset_at_end || (!whole && !replied && !tunnelled && answer_.close_delimited)) {
+    // Over TLS a goodbye would say that nothing was cut off.
+    const bool broken = answer_.started && !whole && !replied && !tunnelled;
+    if (answer_.reset_at_end || (broken && (answer_.close_delimited || session_->secured()))) {
         session_->stream().abort_on_close();
     }
     return next_after_finish(keep);
@@ -110,7 +112,9 @@ void Exchange::count_for_rollout(const Ending& ending) {
 
 void Exchange::log_request(const Ending& ending) {
     const auto& log = proxy_.settings().log;
-    const bool failed = ending.status >= 500 || ending.reason != http::Reason::None;
+    const bool failed =
+        ending.status >= 500 || (ending.reason != http::Reason::None &&
+                                 ending.reason != http::Reason::HttpsRedirect);
     if (!log.access || proxy_.access_log() == nullptr || (log.access_only_failures && !failed)) {
         return;
     }

@@ -138,7 +138,7 @@ Exchange::Step Exchange::read_response_bytes(std::size_t most) {
     if (result.status != net::IoResult::Status::Ok) {
         return no_response();
     }
-    attempt_.lease->readable = result.bytes == space.size() || attempt_.lease->peer_closed;
+    attempt_.lease->readable = result.more || attempt_.lease->peer_closed;
     buffer.commit(result.bytes);
     to_client_.count_read(result.bytes);
     if (!attempt_.response_seen) {
@@ -219,7 +219,7 @@ std::optional<AttemptFacts::Failure> Exchange::retryable_status() const {
 std::string_view Exchange::new_cookie() const {
     const auto& sticky = pool().plan->sticky;
     return sticky && needs_cookie(*sticky, request_.head.fields, attempt_.slot)
-               ? sticky->set_cookie(attempt_.slot)
+               ? sticky->set_cookie(attempt_.slot, session_->secured())
                : std::string_view{};
 }
 
@@ -227,7 +227,9 @@ std::string_view Exchange::new_cookie() const {
 http::ResponseEdits Exchange::response_edits() const {
     return {.hide_identity = pool_config().hide_backend_identity,
             .backend = pool().slots[attempt_.slot]->backend()->key().address,
-            .host = request_.target.host};
+            .host = request_.target.host,
+            .tls = session_->secured(),
+            .hsts = session_->hsts()};
 }
 
 Exchange::Step Exchange::start_response() {

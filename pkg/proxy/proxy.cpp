@@ -19,7 +19,8 @@ Proxy::Proxy(net::EventLoop& loop, const Options& options)
     : loop_(loop),
       options_(options),
       rng_(options.seed),
-      defaults_(std::make_unique<config::Snapshot>()) {
+      defaults_(std::make_unique<config::Snapshot>()),
+      tls_io_(loop) {
     use_settings(*defaults_);
     loop_.set_turn_observer(
         [this](std::chrono::nanoseconds worked) { cells_.loop_lag.observe(worked); });
@@ -34,6 +35,39 @@ void Proxy::turn_ended() {
         woken_[i]->drive();
     }
     woken_.clear();
+    hand_shake();
+}
+
+void Proxy::hand_shake() {
+    if (handshakes_.empty()) {
+        return;
+    }
+    Session& session = *handshakes_.front();
+    handshakes_.pop_front();
+    session.handshake_->queued = false;
+    session.hand_shake();
+    if (!handshakes_.empty()) {
+        loop_.turn_again();
+    }
+}
+
+void Proxy::queue_handshake(Session& session) {
+    if (!std::exchange(session.handshake_->queued, true)) {
+        handshakes_.push_back(&session);
+    }
+}
+
+void Proxy::forget_handshake(Session& session) {
+    if (session.handshake_->queued) {
+        std::erase(handshakes_, &session);
+    }
+}
+
+void Proxy::report_failed_handshake(Session& session, std::string_view problem) {
+    if (const auto suppressed = handshake_failures_.admit(loop_.now())) {
+        log::info("TLS handshake failed", "listener", session.listener().name, "client",
+                  session.peer().ip.to_string(), "problem", problem, "suppressed", *suppressed);
+    }
 }
 
 backends::ConnectionPool& Proxy::connection_pool(
@@ -81,6 +115,7 @@ WorkerPlan::Ref Proxy::set_up(Work work, const std::shared_ptr<RolloutCells>& ce
 void Proxy::apply(Assignment assignment, std::vector<Socket> added) {
     const auto& frame =
         assignment.candidate.plan ? assignment.candidate.plan : assignment.stable.plan;
+    tls_io_.set_ticket_keys(frame->ticket_keys);
     reconcile_listeners(*frame, std::move(added));
     snapshot_ = frame->snapshot;
     use_settings(snapshot_ ? *snapshot_ : *defaults_);
@@ -212,8 +247,16 @@ void Proxy::accept(net::Accepted accepted, ClientListener listener) {
     auto& cells = state.cells[options_.worker];
     const auto limit = settings_->limits.connections;
     if (limit != 0 && state.connections.load(std::memory_order_relaxed) >= limit) {
-        refuse(accepted, state);
+        refuse(accepted, listener);
         return;
+    }
+    if (listener.rules && listener.rules->tls) {
+        const auto most = listener.rules->handshake.limit;
+        if (most != 0 && state.handshakes.load(std::memory_order_relaxed) >= most) {
+            cells.handshakes[metrics::HandshakeResult::Refused].add();
+            cells.connections_rejected[metrics::ListenerRejection::HandshakeLimit].add();
+            return;
+        }
     }
     state.connections.fetch_add(1, std::memory_order_relaxed);
     cells.connections_total.add();
@@ -230,8 +273,13 @@ void Proxy::accept(net::Accepted accepted, ClientListener listener) {
 }
 
 /// Over limits.connections: a short answer that always fits the socket's buffer, and goodbye.
-void Proxy::refuse(net::Accepted& accepted, runtime::ListenerState& listener) {
-    listener.cells[options_.worker].connections_rejected[metrics::ListenerRejection::Limit].add();
+void Proxy::refuse(net::Accepted& accepted, const ClientListener& listener) {
+    listener.state->cells[options_.worker]
+        .connections_rejected[metrics::ListenerRejection::Limit]
+        .add();
+    if (listener.rules && listener.rules->tls) {
+        return;  // a handshake is what the limit is there to save
+    }
     cells_.local_replies[static_cast<std::size_t>(http::Reason::ConnectionLimit)].add();
     const auto& answer = http::info(http::Reason::ConnectionLimit);
     const std::string body = std::string(answer.code) + ": " + std::string(answer.text) + "\n";

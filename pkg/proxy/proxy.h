@@ -14,15 +14,18 @@
 #include "proxy/acceptor.h"
 #include "proxy/session.h"
 #include "proxy/worker_plan.h"
+#include "tls/io.h"
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <unordered_map>
 #include <vector>
@@ -127,6 +130,13 @@ public:
         constexpr std::size_t kHeadRoom = 1024;
         return static_cast<std::size_t>(settings_->buffer_size.bytes) + kHeadRoom;
     }
+    /// What its TLS sessions share.
+    tls::Io& tls_io() { return tls_io_; }
+    /// The session's handshake can go on: it will, in this turn or one of the next. Only one step
+    /// is done per turn, so that no request waits for more than one key exchange.
+    void queue_handshake(Session& session);
+    void forget_handshake(Session& session);
+    void report_failed_handshake(Session& session, std::string_view problem);
     std::unique_ptr<Exchange> take_exchange(Session& session);
     void give_back(std::unique_ptr<Exchange> exchange);
     void forget(Session& session);
@@ -152,8 +162,9 @@ private:
     void use_settings(const config::Snapshot& settings);
     bool wake_first(const WaitQueue& queue);
     void wake(Waiter& waiter);
-    void refuse(net::Accepted& accepted, runtime::ListenerState& listener);
+    void refuse(net::Accepted& accepted, const ClientListener& listener);
     void turn_ended();
+    void hand_shake();
 
     ProxyCells cells_;  // first: it begins a cache line
     net::EventLoop& loop_;
@@ -174,10 +185,13 @@ private:
     Session* sessions_{nullptr};
     std::vector<std::unique_ptr<Exchange>> stock_;
     std::vector<Session*> woken_;  // to go on at the end of this turn
+    tls::Io tls_io_;
+    std::deque<Session*> handshakes_;  // that can go on, first come first served
     bool draining_{false};
     bool closing_{false};
     net::MemberTimer<Proxy, &Proxy::sweep_pools> sweep_timer_{*this};
     log::RateLimiter accept_failures_{1, std::chrono::seconds{10}};
+    log::RateLimiter handshake_failures_{5, std::chrono::seconds{10}};
 };
 
 }  // namespace rproxy::proxy

@@ -135,8 +135,7 @@ Pump::Status Pump::read(End source) {
         case IoResult::Status::Ok:
             buffer_.commit(result.bytes);
             bytes_read_ += result.bytes;
-            // A short read emptied the socket (epoll(7)); after a FIN there is one more to come.
-            source.ready = result.bytes == space.size() || source.peer_closed;
+            source.ready = result.more || source.peer_closed;
             return Status::Done;
         case IoResult::Status::WouldBlock:
             source.ready = false;

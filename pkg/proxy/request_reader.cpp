@@ -88,7 +88,7 @@ RequestReader::Status RequestReader::read_bytes(Session& session, Pump& to_backe
     if (result.status != net::IoResult::Status::Ok) {
         return Status::Closed;
     }
-    session.readable = result.bytes == space.size() || session.peer_closed;
+    session.readable = result.more || session.peer_closed;
     buffer.commit(result.bytes);
     to_backend.count_read(result.bytes);
     return Status::Taken;

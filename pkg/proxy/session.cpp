@@ -39,6 +39,9 @@ bool Session::start() {
         close();
         return false;
     }
+    if (rules() != nullptr && rules()->tls) {
+        return begin_handshake();
+    }
     arm(proxy_.loop().now() + proxy_.timeouts().client_header);
     return true;
 }
@@ -57,11 +60,50 @@ void Session::on_event(std::uint32_t events) {
     }
     // Both directions shut (EPOLLHUP alone) leaves what was sent before to be read.
     reset = reset || (events & EPOLLERR) != 0;
-    if (lingering_) {
+    if (handshake_) {
+        proxy_.queue_handshake(*this);
+    } else if (lingering_) {
         drain_input();
     } else {
         drive();
     }
+}
+
+bool Session::begin_handshake() {
+    handshake_ = std::make_unique<Handshake>(*this, proxy_);
+    arm(proxy_.loop().now() + rules()->handshake.timeout);
+    return true;
+}
+
+void Session::hand_shake() {
+    if (!handshake_ || closed_) {
+        return;
+    }
+    const auto outcome = handshake_->advance();
+    if (outcome == Handshake::Outcome::Waiting) {
+        if (stream_.layer() != nullptr && stream_.layer()->has_output()) {
+            watch_writable();
+        }
+        return;
+    }
+    finish_handshake(outcome);
+}
+
+void Session::finish_handshake(Handshake::Outcome outcome) {
+    handshake_->report(outcome);
+    if (outcome != Handshake::Outcome::Done) {
+        const bool answered = handshake_->answer_plain_http();
+        handshake_.reset();
+        answered ? linger() : close();
+        return;
+    }
+    readable = handshake_->more_to_read() || peer_closed;
+    if (!rules()->subject_field.empty()) {
+        subject_ = std::make_unique<const std::string>(handshake_->subject());
+    }
+    handshake_.reset();
+    arm(proxy_.loop().now() + proxy_.timeouts().client_header);
+    drive();
 }
 
 void Session::take_proxy_header(const std::optional<net::Peer>& source) {
@@ -130,7 +172,9 @@ void Session::wait_idle() {
 }
 
 void Session::on_timer() {
-    if (exchange_) {
+    if (handshake_) {
+        finish_handshake(Handshake::Outcome::TimedOut);
+    } else if (exchange_) {
         exchange_->on_client_deadline();
         drive();
     } else {
@@ -181,7 +225,7 @@ void Session::drain_input() {
 }
 
 void Session::close_if_idle() {
-    if (!exchange_ && !lingering_) {
+    if (!exchange_ && !lingering_ && !handshake_) {
         close();
     }
 }
@@ -192,6 +236,10 @@ void Session::close() {
     }
     closed_ = true;
     disarm();
+    if (handshake_) {
+        proxy_.forget_handshake(*this);
+        handshake_.reset();
+    }
     if (exchange_) {
         exchange_->cancel();
         proxy_.give_back(std::move(exchange_));

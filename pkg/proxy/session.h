@@ -5,11 +5,14 @@
 #include "net/stream.h"
 #include "proxy/choice.h"
 #include "proxy/exchange.h"
+#include "proxy/handshake.h"
 #include "runtime/plan.h"
 
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
 
 namespace rproxy::proxy {
 
@@ -20,6 +23,7 @@ struct ClientListener {
     std::shared_ptr<runtime::ListenerState> state;
     std::uint16_t port{0};
     bool proxy_protocol{false};  ///< Trusted peers begin with a PROXY header.
+    std::shared_ptr<const runtime::ListenerRules> rules;  ///< Null: plain HTTP.
 };
 
 /// One client connection: idle, in an Exchange, or lingering before its close. Small while idle:
@@ -31,8 +35,11 @@ public:
     Session(Proxy& proxy, net::Accepted accepted, ClientListener listener);
     ~Session() override;
 
-    /// Registers with the loop and waits for the first request. False: already closed.
+    /// Registers with the loop and waits for the first request, or before it for a TLS handshake.
+    /// False: already closed.
     bool start();
+    /// The next step of the handshake; called once per turn at most (Proxy::hand_shake).
+    void hand_shake();
     /// Goes on until something must be waited for.
     void drive();
     /// Ends an idle connection (draining); one in an exchange ends after it.
@@ -57,6 +64,21 @@ public:
     void disarm();
     std::unique_ptr<PinnedBackend>& pinned() { return pinned_; }
 
+    /// The client came by TLS.
+    bool secured() const { return stream_.layer() != nullptr; }
+    /// What its listener has beyond plain HTTP; null: nothing.
+    const runtime::ListenerRules* rules() const { return listener_.rules.get(); }
+    std::string_view hsts() const {
+        return rules() == nullptr ? std::string_view{} : std::string_view{rules()->hsts};
+    }
+    /// The request field for subject(), and the subject of the client's certificate; empty: none.
+    std::string_view subject_field() const {
+        return rules() == nullptr ? std::string_view{} : std::string_view{rules()->subject_field};
+    }
+    std::string_view subject() const {
+        return subject_ ? std::string_view{*subject_} : std::string_view{};
+    }
+
     bool readable{false};
     bool writable{true};
     bool peer_closed{false};  ///< FIN seen.
@@ -67,6 +89,8 @@ private:
     void on_event(std::uint32_t events) override;
     void on_timer();
     bool goes_on(Exchange::Next next);
+    bool begin_handshake();
+    void finish_handshake(Handshake::Outcome outcome);
     void wait_idle();
     void linger();
     void drain_input();
@@ -77,6 +101,8 @@ private:
     ClientListener listener_;
     std::unique_ptr<Exchange> exchange_;
     std::unique_ptr<PinnedBackend> pinned_;
+    std::unique_ptr<Handshake> handshake_;
+    std::unique_ptr<const std::string> subject_;
     net::MemberTimer<Session, &Session::on_timer> timer_{*this};
     Session* previous_{nullptr};  // in the Proxy's list
     Session* next_{nullptr};

@@ -8,7 +8,10 @@
 #include "metrics/labels.h"
 #include "routing/route_table.h"
 #include "runtime/sticky_cookies.h"
+#include "tls/server_context.h"
+#include "tls/ticket_keys.h"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -24,6 +27,9 @@ struct alignas(64) ListenerCells {
     metrics::Counter connections_total;
     metrics::CounterSet<metrics::ListenerRejection> connections_rejected;
     metrics::Gauge requests_active;
+    metrics::CounterSet<metrics::HandshakeResult> handshakes;
+    /// Successful ones, by version (metrics::kTlsVersionNames).
+    std::array<metrics::CounterSet<metrics::HandshakeKind>, 2> handshakes_by_version;
 };
 
 /// A listener over all workers and reloads, by its address.
@@ -32,13 +38,25 @@ struct ListenerState {
         : name(std::move(listener_name)), cells(workers) {}
     const std::string name;
     std::atomic<std::uint32_t> connections{0};  ///< Open, over all workers: for limits.connections.
+    std::atomic<std::uint32_t> handshakes{0};   ///< In progress, over all workers.
     std::vector<ListenerCells> cells;
+};
+
+/// What a connection has of a listener that is more than plain HTTP. Immutable; a connection keeps
+/// the one that it began with.
+struct ListenerRules {
+    std::shared_ptr<const tls::ServerContext> tls;  ///< Null: plain.
+    config::Handshake handshake;
+    std::string hsts;           ///< The value of Strict-Transport-Security; empty: none.
+    std::string subject_field;  ///< Where backends read who the client is; empty: nowhere.
+    std::optional<config::HttpsRedirect> https_redirect;
 };
 
 struct ListenerPlan {
     config::Listener config;
     std::uint16_t port{0};  ///< The one bound, where the configuration says 0.
     std::shared_ptr<ListenerState> state;
+    std::shared_ptr<const ListenerRules> rules;  ///< Null: plain HTTP and nothing else.
 };
 
 /// One backend of a pool as the configuration has it, at its slot.
@@ -75,6 +93,9 @@ struct Plan {
     std::vector<ListenerPlan> leaving;
     std::vector<PoolPlan> pools;
     routing::RouteTable routes;
+    /// Fields that only we may write: `client_subject_header` of all listeners.
+    std::vector<std::string> certificate_fields;
+    std::shared_ptr<const tls::TicketKeys> ticket_keys;  ///< Null: nothing speaks TLS.
 };
 
 /// How a pool chooses at present; made by the control thread whenever health, weights or membership

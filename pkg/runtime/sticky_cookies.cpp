@@ -17,6 +17,7 @@ StickyCookies::StickyCookies(std::string name, Duration ttl, std::vector<std::st
             "; Max-Age=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(ttl).count());
     }
     attributes += "; HttpOnly; SameSite=Lax";
+    attributes += kSecure;
     entries_.reserve(values.size());
     set_cookies_.reserve(values.size());
     for (std::string& value : values) {

@@ -41,6 +41,7 @@ Names exposed(const std::string& metrics) {
 
 /// What this test does not bring about, or this host may not have.
 const Names kNeedMore{"rproxy_memory_budget_bytes", "rproxy_tls_handshakes_total",
+                      "rproxy_tls_handshakes_by_version_total",
                       "rproxy_tls_certificate_not_after_timestamp_seconds"};
 
 TEST(Metrics, UnderTrafficAreWhatTheDocumentationSaysAndPromtoolAccepts) {

@@ -23,7 +23,7 @@ THIRD_PARTY = [
     (r"boost/(core|system)/", {"http1"}),
     (r"httplib\.h$", {"admin", "cmd"}),
     (r"nlohmann/", {"admin", "config", "cmd"}),
-    (r"openssl/", {"net", "control", "admin"}),
+    (r"openssl/", {"tls", "control", "admin"}),
     (r"zlib\.h$", {"admin"}),
 ]
 SYSTEM_FOLDERS = {"arpa", "asm", "linux", "net", "netinet", "sys"}

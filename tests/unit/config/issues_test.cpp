@@ -186,6 +186,26 @@ INSTANTIATE_TEST_SUITE_P(
              "3\n"},
         Case{"CertWithoutKey", "pools: {a: {backends: [], tls: {cert: c}}}",
              "f:1:32: pools.a.tls: 'cert' without 'key', a client certificate needs both\n"},
+        Case{"RedirectBesideTls",
+             "backends: []\nlisteners:\n- tls: {certificates: [{cert: c, key: k}]}\n"
+             "  https_redirect: {}",
+             "f:4:3: listeners[0].https_redirect: a redirect to https beside 'tls', it belongs to "
+             "the listener that speaks plain HTTP\n"},
+        Case{"ClientAuthWithoutAuthorities",
+             "backends: []\nlisteners:\n- tls:\n    certificates: [{cert: c, key: k}]\n"
+             "    client_auth: optional",
+             "f:5:5: listeners[0].tls.client_auth: 'client_auth' without 'client_ca', name the file "
+             "of the authorities that sign client certificates\n"},
+        Case{"VersionsCrossed",
+             "backends: []\nlisteners:\n- tls:\n    certificates: [{cert: c, key: k}]\n"
+             "    min_version: \"1.3\"\n    max_version: \"1.2\"",
+             "f:5:18: listeners[0].tls.min_version: newer than 'max_version', no version would be "
+             "left\n"},
+        Case{"PreloadForAWhile",
+             "backends: []\nlisteners:\n- tls:\n    certificates: [{cert: c, key: k}]\n"
+             "    hsts: {preload: true}",
+             "f:5:12: listeners[0].tls.hsts: 'preload' is not accepted by browsers like this, add "
+             "include_subdomains: true and a max_age of 365d or more\n"},
         Case{"NoPool", "pools: {}",
              "f:1:8: pools: no pool, give at least one, with its backends\n"}),
     [](const auto& each) { return each.param.name; });

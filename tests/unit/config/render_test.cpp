@@ -69,9 +69,20 @@ private:
         maybe(listener.backlog, std::uint32_t{1});
         maybe(listener.proxy_protocol, true);
         if (flip()) {
-            listener.tls = ListenerTls{.certificates = {{file(), file()}}};
-            maybe(listener.tls->min_version, TlsVersion::Tls13);
-            maybe(listener.tls->client_ca, std::optional(file()));
+            listener.tls = ListenerTls{.certificates = {{.cert = file(), .key = file()}}};
+            ListenerTls& tls = *listener.tls;
+            maybe(tls.certificates[0].ocsp, std::optional(file()));
+            maybe(tls.min_version, TlsVersion::Tls13);
+            maybe(tls.ciphers, std::vector<std::string>{"TLS_AES_128_GCM_SHA256"});
+            if (flip()) {
+                tls.client_ca = file();
+                maybe(tls.client_auth, std::optional(ClientAuth::Optional));
+            }
+            maybe(tls.client_subject_header, std::string("X-Who"));
+            maybe(tls.hsts, std::optional(Hsts{.max_age = time(), .include_subdomains = flip()}));
+            maybe(tls.handshake, Handshake{.timeout = time(), .limit = below(9)});
+        } else {
+            maybe(listener.https_redirect, std::optional(HttpsRedirect{.port = 1, .status = 301}));
         }
         return listener;
     }

@@ -32,12 +32,18 @@ TEST(StickyCookies, FindNothingInAnEmptyPool) {
 TEST(StickyCookies, SayWhereAndHowLongTheyAreValid) {
     const std::string rest = "; HttpOnly; SameSite=Lax";
     const auto set_cookie = [](Duration ttl) {
-        return std::string(StickyCookies("b", ttl, {"x", "y"}).set_cookie(1));
+        return std::string(StickyCookies("b", ttl, {"x", "y"}).set_cookie(1, false));
     };
     EXPECT_EQ(set_cookie(1h), "b=y; Path=/; Max-Age=3600" + rest);
     EXPECT_EQ(set_cookie(1500ms), "b=y; Path=/; Max-Age=2" + rest);
     EXPECT_EQ(set_cookie(1ms), "b=y; Path=/; Max-Age=1" + rest) << "0 would delete it";
     EXPECT_EQ(set_cookie(0ms), "b=y; Path=/" + rest);
+}
+
+TEST(StickyCookies, DoNotTravelWithoutTlsWhereTheyCameByTls) {
+    const StickyCookies cookies("b", 0ms, {"x", "y"});
+    EXPECT_EQ(cookies.set_cookie(0, true), "b=x; Path=/; HttpOnly; SameSite=Lax; Secure");
+    EXPECT_EQ(cookies.set_cookie(0, false), "b=x; Path=/; HttpOnly; SameSite=Lax");
 }
 
 }  // namespace

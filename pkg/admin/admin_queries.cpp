@@ -1,10 +1,17 @@
 #include "admin/admin_routes.h"
 #include "admin/explain.h"
+#include "admin/requests.h"
 #include "log/log.h"
 #include "metrics/exposition.h"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <future>
+#include <iterator>
+#include <memory>
+#include <utility>
+#include <vector>
 
 namespace rproxy::admin {
 
@@ -12,6 +19,7 @@ namespace {
 
 /// A loop turns at least once a second when healthy; a machine that is busy may be late.
 constexpr std::chrono::seconds kStuckAfter{10};
+constexpr std::chrono::seconds kWorkersPatience{3};
 
 }  // namespace
 
@@ -85,6 +93,9 @@ void AdminServer::Server::add_api() {
         [this](const httplib::Request&, httplib::Response& response) { answer_config(response); });
     get("/api/v1/log",
         [this](const httplib::Request&, httplib::Response& response) { answer_log(response); });
+    get("/api/v1/requests", [this](const httplib::Request& request, httplib::Response& response) {
+        answer_requests(request, response);
+    });
     get("/api/v1/explain", [this](const httplib::Request& request, httplib::Response& response) {
         answer_explain(request, response);
     });
@@ -101,6 +112,35 @@ void AdminServer::Server::add_api() {
         }
         response.set_content(events_json(events->first, events->second), kJson);
     });
+}
+
+void AdminServer::Server::answer_requests(const httplib::Request& request,
+                                          httplib::Response& response) {
+    const auto query = RequestQuery::parse(request.params);
+    if (!query) {
+        refuse(response, query.error());
+        return;
+    }
+    // The recorders are the workers' alone, so each is asked for a copy.
+    using Records = std::vector<proxy::FlightRecord>;
+    std::vector<std::future<Records>> answers;
+    for (const auto& member : workers.members()) {
+        auto promise = std::make_shared<std::promise<Records>>();
+        answers.push_back(promise->get_future());
+        member.worker->loop().post(
+            [&proxy = *member.proxy, promise] { promise->set_value(proxy.recorder().records()); });
+    }
+    Records records;
+    const auto patience = std::chrono::steady_clock::now() + kWorkersPatience;
+    for (auto& answer : answers) {
+        if (answer.wait_until(patience) != std::future_status::ready) {
+            response.status = 503;
+            response.set_content(error_json("a worker does not answer", "see /livez"), kJson);
+            return;
+        }
+        std::ranges::copy(answer.get(), std::back_inserter(records));
+    }
+    response.set_content(requests_json(std::move(records), *query), kJson);
 }
 
 void AdminServer::Server::answer_explain(const httplib::Request& request,

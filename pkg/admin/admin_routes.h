@@ -37,6 +37,7 @@ struct AdminServer::Server {
     bool may_change(const httplib::Request& request, httplib::Response& response) const;
     bool is_local(const httplib::Request& request) const;
     void answer_config(httplib::Response& response);
+    void answer_requests(const httplib::Request& request, httplib::Response& response);
     void answer_explain(const httplib::Request& request, httplib::Response& response);
     void answer_log(httplib::Response& response) const;
     void drain(const httplib::Request& request, httplib::Response& response);

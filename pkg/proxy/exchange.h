@@ -95,6 +95,7 @@ private:
     void count_request(const Ending& ending);
     void count_for_rollout(const Ending& ending);
     void log_request(const Ending& ending);
+    void record_flight(const Ending& ending);
     Step next_after_finish(bool keep);
     static Blame blame(http::Reason reason);
 
@@ -111,6 +112,7 @@ private:
     Step attempt_failed(AttemptFacts::Failure failure);
     void report(AttemptFacts::Failure failure);
     Step give_up(AttemptFacts::Failure failure);
+    void note_attempt(AttemptResult result);
     void end_attempt(Blame blame, bool reusable = false);
     Step no_backend(http::Reason reason);
     Step send_parked();

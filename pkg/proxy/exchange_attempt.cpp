@@ -5,6 +5,9 @@
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 
+#include <algorithm>
+#include <limits>
+
 namespace rproxy::proxy {
 
 /// Picks until a backend takes the request; leaves its ticket in the attempt.
@@ -87,6 +90,7 @@ void Exchange::leave_queue() {
     waited.queue->remove(waiter_);
     waited.plan->state->waiting.fetch_sub(1, std::memory_order_relaxed);
     waited.cells->queue_length.sub();
+    tries_.queued += proxy_.loop().now() - waiter_.since;
     waited.cells->queue_duration.observe(proxy_.loop().now() - waiter_.since);
     proxy_.loop().cancel(backend_timer_);
 }
@@ -102,6 +106,7 @@ Exchange::Step Exchange::queued() {
         }
     }
     if (attempt_.deadline_passed) {
+        tries_.fired(FiredTimer::Queue);
         pool().cells->queue_rejections[metrics::QueueRejection::Timeout].add();
         leave_queue();
         return no_backend(http::Reason::QueueFull);
@@ -159,6 +164,7 @@ metrics::ConnectionFailure connection_failure(int error) {
 Exchange::Step Exchange::check_connected() {
     auto& cells = pool().slots[attempt_.slot]->cells();
     if (attempt_.deadline_passed) {
+        tries_.fired(FiredTimer::Connect);
         cells.connection_failures[metrics::ConnectionFailure::Timeout].add();
         return attempt_failed(AttemptFacts::Failure::Connect);
     }
@@ -199,6 +205,17 @@ void Exchange::begin_request() {
     }
 }
 
+/// For the flight recorder, if it comes to that.
+void Exchange::note_attempt(AttemptResult result) {
+    const auto took =
+        std::chrono::duration_cast<std::chrono::microseconds>(proxy_.loop().now() - attempt_.began);
+    const bool has_status = attempt_.response_seen && answer_.head.status >= 200;
+    tries_.notes.add({attempt_.slot, request_.pool,
+                      static_cast<std::uint32_t>(std::min<std::int64_t>(
+                          took.count(), std::numeric_limits<std::uint32_t>::max())),
+                      has_status ? answer_.head.status : std::uint16_t{0}, result});
+}
+
 /// Counts the attempt and lets go of its backend; `reusable` keeps the connection. An attempt
 /// without an answer counts as an error unless it is nobody's: a client that leaves must not get a
 /// backend ejected.
@@ -211,6 +228,8 @@ void Exchange::end_attempt(Blame blame, bool reusable) {
         if (answered || blame == Blame::Backend) {
             cells.requests[metrics::code_class(answered ? answer_.status : 0)].add();
         }
+        note_attempt(
+            attempt_.failed.value_or(answered ? AttemptResult::Answered : AttemptResult::Cut));
         cells.sent_bytes.add(to_backend_.out().written());
         cells.received_bytes.add(to_client_.bytes_read());
     }
@@ -274,6 +293,7 @@ Exchange::Step Exchange::attempt_failed(AttemptFacts::Failure failure) {
         pool().budget->take(proxy_.loop().now());
     }
     const bool stale = verdict.next == RetryVerdict::Next::FreshConnection;
+    attempt_.failed = attempt_result(failure, attempt_.deadline_passed);
     if (!stale) {
         report(failure);
     } else {
@@ -290,6 +310,7 @@ Exchange::Step Exchange::attempt_failed(AttemptFacts::Failure failure) {
     pool().cells->retries[verdict.reason].add();
     if (stale) {
         tries_.fresh_used = true;
+        note_attempt(AttemptResult::StaleConnection);
         attempt_.lease.close();
         to_client_.reset(proxy_.buffer_capacity());
         return start_attempt(true);

@@ -35,6 +35,7 @@ Exchange::Step Exchange::finish(http::Reason reason) {
                             now};
         count_request(ending);
         log_request(ending);
+        record_flight(ending);
     }
     if (tunnelled) {
         pool().cells->upgraded_connections_active.sub();
@@ -150,6 +151,50 @@ void Exchange::log_request(const Ending& ending) {
     record.attempts = tries_.attempts;
     record.reason = http::info(ending.reason).code;
     proxy_.access_log()->append(record);
+}
+
+void Exchange::record_flight(const Ending& ending) {
+    const bool answered = answer_.at != MonotonicTime{};
+    const auto until_answer = answered ? answer_.at - request_.began : std::chrono::nanoseconds{0};
+    const std::uint8_t why = worth_recording(
+        {ending.status, ending.reason, request_.routed, tries_.retries != 0, until_answer});
+    if (why == 0 || !request_.parsed) {
+        return;
+    }
+    FlightRecord record;
+    record.time = proxy_.loop().wall_now();
+    record.why = why;
+    record.timers = tries_.timers;
+    record.status = ending.status;
+    record.reason = ending.reason;
+    record.attempts = tries_.attempts;
+    record.duration = ending.now - request_.began;
+    record.until_answer = until_answer;
+    record.backend_duration = tries_.backend_time;
+    record.queued = tries_.queued;
+    record.bytes_in = request_.head_size + to_backend_.body().received();
+    record.bytes_out = to_client_.out().written();
+    record.request_id = request_.ids.request_id();
+    record.trace_id = request_.ids.trace_id();
+    record.client = request_.client.address.to_string();
+    record.method = request_.head.method_text;
+    record.host = request_.target.host;
+    record.path = request_.target.path;
+    if (request_.plan) {
+        record.generation = request_.plan->plan->generation;
+    }
+    if (request_.routed) {
+        record.pool = pool_config().name;
+    }
+    record.kept_attempts = static_cast<std::uint32_t>(tries_.notes.kept());
+    for (std::size_t i = 0; i < record.kept_attempts; ++i) {
+        const auto& note = tries_.notes.notes[i];
+        record.tried[i].backend = request_.plan->pools[note.pool].plan->backends[note.slot].name;
+        record.tried[i].duration = std::chrono::microseconds{note.microseconds};
+        record.tried[i].status = note.status;
+        record.tried[i].result = note.result;
+    }
+    proxy_.recorder().add(record);
 }
 
 }  // namespace rproxy::proxy

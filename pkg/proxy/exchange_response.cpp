@@ -32,6 +32,7 @@ Exchange::Step Exchange::exchange() {
         return finish(http::Reason::ClientClosed);
     }
     if (std::exchange(request_.deadline_passed, false)) {
+        tries_.fired(FiredTimer::Client);
         if (!to_client_.out().empty()) {
             return finish(http::Reason::ClientTimeout);  // it does not read its answer
         }
@@ -44,6 +45,7 @@ Exchange::Step Exchange::exchange() {
         if (answer_.started && to_client_.done()) {
             return finish(http::Reason::None);
         }
+        tries_.fired(answer_.started ? FiredTimer::Body : FiredTimer::Response);
         if (answer_.started) {
             return broken_response(metrics::ResponseFailure::Timeout);
         }
@@ -329,6 +331,9 @@ Exchange::Step Exchange::end_of_response() {
 /// nothing.
 Exchange::Step Exchange::broken_response(metrics::ResponseFailure failure) {
     pool().slots[attempt_.slot]->cells().response_failures[failure].add();
+    attempt_.failed = failure == metrics::ResponseFailure::Timeout ? AttemptResult::ResponseTimeout
+                      : failure == metrics::ResponseFailure::Protocol ? AttemptResult::Malformed
+                                                                      : AttemptResult::Reset;
     report(failure == metrics::ResponseFailure::Timeout ? AttemptFacts::Failure::Timeout
                                                         : AttemptFacts::Failure::Reset);
     const auto reason = failure == metrics::ResponseFailure::Timeout ? http::Reason::BackendTimeout

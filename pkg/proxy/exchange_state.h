@@ -10,6 +10,7 @@
 #include "http/reason.h"
 #include "http/target.h"
 #include "http1/head_parser.h"
+#include "proxy/flight_recorder.h"
 #include "proxy/ids.h"
 #include "proxy/ticket.h"
 #include "proxy/worker_plan.h"
@@ -64,6 +65,7 @@ struct Attempt {
     bool response_seen{false};    ///< A byte of it.
     http1::HeadScan scan{};       ///< Of the response's head.
     bool deadline_passed{false};  ///< The backend (or, before any, the queue) took too long.
+    std::optional<AttemptResult> failed{};  ///< Once it is known to have.
 };
 
 /// A whole answer of a backend whose request is tried elsewhere; sent after all if nothing better
@@ -83,7 +85,12 @@ struct Tries {
     bool saw_full{false};
     bool fallback_used{false};
     std::chrono::nanoseconds backend_time{0};
+    std::chrono::nanoseconds queued{0};
     std::optional<ParkedAnswer> parked;
+    AttemptNotes notes;
+    std::uint8_t timers{0};  ///< Bits of FiredTimer.
+
+    void fired(FiredTimer timer) { timers |= static_cast<std::uint8_t>(timer); }
 };
 
 /// What the client is told.

@@ -18,6 +18,7 @@ constexpr std::chrono::seconds kSweepInterval{1};
 Proxy::Proxy(net::EventLoop& loop, const Options& options)
     : loop_(loop),
       options_(options),
+      recorder_(options.flight_records),
       rng_(options.seed),
       defaults_(std::make_unique<config::Snapshot>()),
       tls_io_(loop) {

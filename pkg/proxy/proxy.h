@@ -12,6 +12,7 @@
 #include "metrics/labels.h"
 #include "net/event_loop.h"
 #include "proxy/acceptor.h"
+#include "proxy/flight_recorder.h"
 #include "proxy/session.h"
 #include "proxy/worker_plan.h"
 #include "tls/io.h"
@@ -50,8 +51,9 @@ public:
     struct Options {
         std::size_t worker{0};
         std::uint64_t seed{0};
-        backends::TrafficObserver* observer{nullptr};  ///< Outlives the proxy.
-        log::AccessLogBuffer* access_log{nullptr};     ///< Outlives the proxy; null: none.
+        backends::TrafficObserver* observer{nullptr};       ///< Outlives the proxy.
+        log::AccessLogBuffer* access_log{nullptr};          ///< Outlives the proxy; null: none.
+        std::size_t flight_records{FlightRecorder::kMost};  ///< The most that are kept.
         /// Tells the other workers that a slot of a pool is free while requests wait somewhere.
         std::function<void(const std::string& pool)> wake_others;
     };
@@ -107,6 +109,7 @@ public:
     std::size_t worker() const { return options_.worker; }
     backends::TrafficObserver* observer() const { return options_.observer; }
     log::AccessLogBuffer* access_log() const { return options_.access_log; }
+    FlightRecorder& recorder() { return recorder_; }
     /// The plan for a new request; null before the first. During a rollout each request draws
     /// anew: shares hold however few clients there are (docs/adr/0009).
     const WorkerPlan::Ref& choose_plan() {
@@ -169,6 +172,7 @@ private:
     ProxyCells cells_;  // first: it begins a cache line
     net::EventLoop& loop_;
     const Options options_;
+    FlightRecorder recorder_;
     XoshiroRng rng_;
     std::map<backends::BackendKey, std::unique_ptr<backends::ConnectionPool>> connection_pools_;
     std::unordered_map<std::string, RetryBudget> budgets_;

@@ -130,6 +130,7 @@ void Server::Parts::start_workers(std::uint64_t seed) {
         proxy_options.seed = seed + 17 * (index + 1);
         proxy_options.observer = controller.get();
         proxy_options.access_log = &access_log->buffer(index);
+        proxy_options.flight_records = proxy::FlightRecorder::share_of(count);
         proxy_options.wake_others = [this, index](const std::string& pool) {
             for (auto& other : workers.members()) {
                 if (other.worker->index() != index) {

@@ -1,7 +1,9 @@
-// The record: each server's connections, air time and crashes, then everything that happened.
+// The record: each server's connections, air time and crashes, requests that went wrong, then
+// everything that happened.
 
 import {h, setAttribute, setText, stateBadge} from './dom.js';
 import {ago, clock, count, duration, plural, whyNot} from './format.js';
+import {createRequestsPanel} from './requests_panel.js';
 import {backendFilter} from './servers.js';
 import {LiveTable} from './table.js';
 
@@ -13,6 +15,7 @@ export function createServerLog({store}) {
     const table = new LiveTable({
         label: 'Server log', key: (row) => row.key, sort: {id: 'crashed', descending: true}, columns: columns(store),
     });
+    const requests = createRequestsPanel(store);
     const timeline = createTimeline(store);
     const update = () => {
         const {pools} = store.state;
@@ -20,11 +23,12 @@ export function createServerLog({store}) {
             const {rows, kept} = filter.apply(pools);
             table.update(kept, rows.length ? 'No server matches the filter.' : 'No servers yet.');
         }
+        requests.update();
         timeline.update();
     };
     return {
         title: 'Server log',
-        node: h('div', {}, filter.node, table.node, timeline.node),
+        node: h('div', {}, filter.node, table.node, requests.node, timeline.node),
         update,
     };
 }

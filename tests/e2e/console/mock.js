@@ -95,6 +95,22 @@ function world() {
                     changes: ['pool web: backend 10.0.0.2:8080 added', 'pool web: health_check.interval 10s → 5s']},
             ],
         },
+        requests: [
+            {time: seconds() - 721, why: ['failed'], request_id: 'b7d1c5a2f0e94c33', trace_id: '0af7651916cd43dd8448eb211c80319c', client: '192.0.2.17', method: 'GET',
+                host: 'shop.example.com', path: '/cart', pool: 'web', generation: 3, status: 502, reason: 'backend_connect_failed', timers: [], duration_seconds: 0.0031,
+                until_answer_seconds: 0.003, backend_seconds: 0.0021, queued_seconds: 0, bytes_in: 412, bytes_out: 288, attempts_total: 2, attempts: [
+                    {backend: '10.0.0.2:8080', result: 'connect_failed', status: null, duration_seconds: 0.0009},
+                    {backend: '10.0.0.1:8080', result: 'connect_failed', status: null, duration_seconds: 0.0011}]},
+            {time: seconds() - 733, why: ['retried', 'slow'], request_id: '5e01', trace_id: null, client: '2001:db8::7', method: 'GET',
+                host: 'shop.example.com', path: '/a/rather/long/path/to/a/product/that/does/not/fit/on/a/phone.html', pool: 'web', generation: 3, status: 200, reason: null, timers: ['response'],
+                duration_seconds: 1.62, until_answer_seconds: 1.55, backend_seconds: 1.6, queued_seconds: 0.02, bytes_in: 390, bytes_out: 5120, attempts_total: 2, attempts: [
+                    {backend: '10.0.0.2:8080', result: 'response_timeout', status: null, duration_seconds: 1.5},
+                    {backend: 'big', result: 'answered', status: 200, duration_seconds: 0.05}]},
+            {time: seconds() - 900, why: ['slow'], request_id: '77aa', trace_id: null, client: '192.0.2.18', method: 'POST',
+                host: 'api.example.com', path: '/export', pool: 'api', generation: 2, status: 200, reason: null, timers: [],
+                duration_seconds: 2.2, until_answer_seconds: 2.1, backend_seconds: 2.2, queued_seconds: 0, bytes_in: 1200, bytes_out: 880000, attempts_total: 1, attempts: [
+                    {backend: 'api-1', result: 'answered', status: 200, duration_seconds: 2.2}]},
+        ],
         events: [
             {at: started, kind: 'process', message: 'rproxy started'},
             {at: started + 1, kind: 'config', generation: 2, result: 'applied', message: 'generation 2 applied'},
@@ -153,6 +169,7 @@ export const SCENARIOS = {
         const evil = '<img src=x onerror=alert(1)>';
         Object.assign(w.pools[0].backends[0], {name: evil, last_crash: seconds(), last_crash_reason: evil});
         w.events.push({at: seconds(), kind: 'backend_state', pool: evil, backend: evil, from: 'up', to: evil, reason: evil, message: evil});
+        Object.assign(w.requests[0], {path: evil, host: evil, request_id: evil, reason: evil, pool: evil, client: evil});
         w.config.text = `${evil}\n`;
         w.config.last_result = {result: 'rejected', at: seconds(), text: evil, errors: [{file: evil, line: 1, column: 1, path: evil, message: evil, hint: evil}]};
     },
@@ -211,6 +228,8 @@ function getApi(w, url) {
     case '/api/v1/config':
         return {...w.config, hash: sha256(w.config.text), generation: w.generation,
             versions: w.config.versions.map((version) => ({...version, hash: sha256(version.text)}))};
+    case '/api/v1/requests':
+        return {slow_above_seconds: 1, matching: w.requests.length, requests: w.requests};
     case '/api/v1/events': {
         const events = w.events.map((event, i) => ({id: i + 1, ...event}));
         return {events: events.filter((event) => event.id > Number(url.searchParams.get('since') ?? 0)), last_id: events.length};

@@ -256,6 +256,39 @@ describe('server log', () => {
     });
 });
 
+describe('failed and slow requests', () => {
+    test('tell of each attempt, can be filtered, and stay open while time goes on', async () => {
+        for (const [device, viewport] of [['desktop', DESKTOP], ['phone', PHONE]]) {
+            const page = await open('#/log', {viewport});
+            const items = page.locator('.flights > li');
+            await until(page, 'three requests', () => document.querySelectorAll('.flights > li').length === 3);
+            await items.first().locator('summary').click();
+            assert.match(await items.first().innerText(), /10\.0\.0\.2:8080: connect failed after 900 µs/);
+            assert.match(await items.first().innerText(), /backend connect failed/);
+            await items.nth(1).locator('summary').click();
+            assert.match(await items.nth(1).innerText(), /response timeout after 1\.5 s.*answered \(200\)/s);
+            await assertAccessible(page, `requests ${device}`);
+            await picture(page, `requests-${device}`);
+            mock().world.requests.unshift({...mock().world.requests[2], time: Date.now() / 1000, path: '/new'});
+            await until(page, 'the new one', () => document.querySelectorAll('.flights > li').length === 4);
+            assert.equal(await page.locator('.flights details[open]').count(), 2);
+            mock().world.requests.shift();
+            await page.getByLabel('Kind of request').selectOption('slow');
+            await until(page, 'the slow ones', () => document.querySelector('.flights').innerText.includes('/export') &&
+                !document.querySelector('.flights').innerText.includes('/cart'));
+            await page.getByLabel('Filter requests').fill('nothing like it');
+            await untilText(page, '#main', 'No request matches the filter.');
+            await page.close();
+        }
+    });
+
+    test('say what would be there while nothing is', async () => {
+        mock().world.requests = [];
+        const page = await open('#/log');
+        await untilText(page, '#main', 'None failed, was retried, or waited longer than 1.0 s for its answer.');
+    });
+});
+
 describe('a thousand servers', () => {
     test('scroll smoothly, with few rows in the document', async () => {
         mock().scenario('large');

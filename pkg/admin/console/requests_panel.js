@@ -10,7 +10,7 @@ const PERIOD_MS = 4000;
 const KINDS = [['', 'All of them'], ['failed', 'Failed'], ['retried', 'Retried'], ['slow', 'Slow']];
 
 export function createRequestsPanel(store) {
-    const kind = h('select', {'aria-label': 'Kind of request', onchange: () => render()}, KINDS.map(([value, label]) => h('option', {value}, label)));
+    const kind = h('select', {'aria-label': 'Which requests', onchange: () => render()}, KINDS.map(([value, label]) => h('option', {value}, label)));
     const words = h('input', {type: 'search', placeholder: 'Path, id, server or reason', 'aria-label': 'Filter requests', oninput: () => render()});
     const shown = h('span', {class: 'muted', role: 'status'});
     const list = h('ol', {class: 'flights'});

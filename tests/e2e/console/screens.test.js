@@ -273,7 +273,7 @@ describe('failed and slow requests', () => {
             await until(page, 'the new one', () => document.querySelectorAll('.flights > li').length === 4);
             assert.equal(await page.locator('.flights details[open]').count(), 2);
             mock().world.requests.shift();
-            await page.getByLabel('Kind of request').selectOption('slow');
+            await page.getByLabel('Which requests').selectOption('slow');
             await until(page, 'the slow ones', () => document.querySelector('.flights').innerText.includes('/export') &&
                 !document.querySelector('.flights').innerText.includes('/cart'));
             await page.getByLabel('Filter requests').fill('nothing like it');

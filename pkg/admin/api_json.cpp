@@ -58,6 +58,7 @@ Json side_json(const control::SideCounts& side) {
     };
     return {{"requests", side.requests},
             {"failures", side.failures},
+            {"unanswered", side.unanswered()},
             {"p50_seconds", quantile(0.5)},
             {"p90_seconds", quantile(0.9)}};
 }

@@ -16,6 +16,8 @@ SideCounts sum(const proxy::RolloutCells& cells, proxy::RolloutSide side) {
     SideCounts counts;
     for (std::size_t worker = 0; worker < cells.workers(); ++worker) {
         const auto& part = cells.cells(worker, side);
+        // Before what may become of them: a request that is answered meanwhile must not be missing.
+        counts.begun += part.begun.value();
         counts.requests += part.requests.value();
         counts.failures += part.failures.value();
         for (std::size_t i = 0; i < counts.latencies.size(); ++i) {

@@ -27,7 +27,7 @@ constexpr std::uint64_t kLeastFailuresAtEnd = 2;
 constexpr double kMostlyFailing = 0.5;
 
 /// Slower by this factor and by at least this much: below a few milliseconds a factor is noise.
-constexpr double kSlowerBy = 2;
+constexpr int kSlowerBy = 2;
 constexpr std::chrono::milliseconds kSlowerByAtLeast{10};
 
 /// A quantile needs answers on both sides of it.
@@ -54,47 +54,72 @@ std::string latency_text(std::chrono::nanoseconds latency) {
     return text.data();
 }
 
-/// By how many standard deviations the candidate fails more often than chance explains.
-double sureness(const SideCounts& stable, const SideCounts& candidate) {
-    const auto of_stable = static_cast<double>(stable.requests);
-    const auto of_candidate = static_cast<double>(candidate.requests);
-    const double both =
-        static_cast<double>(stable.failures + candidate.failures) / (of_stable + of_candidate);
+/// So many of so many: what went wrong on one side.
+struct Tally {
+    std::uint64_t bad;
+    std::uint64_t all;
+
+    double share() const {
+        return all == 0 ? 0 : static_cast<double>(bad) / static_cast<double>(all);
+    }
+};
+
+/// By how many standard deviations the candidate's share is greater than chance explains.
+double sureness(const Tally& stable, const Tally& candidate) {
+    const double both = static_cast<double>(stable.bad + candidate.bad) /
+                        static_cast<double>(stable.all + candidate.all);
     // Nothing to compare with, or nobody succeeded on either side: what is left is the floor.
-    const double expected = stable.requests == 0 ? kFailureFloor : std::max(both, kFailureFloor);
-    const double spread = 1 / of_candidate + (stable.requests == 0 ? 0 : 1 / of_stable);
-    const double deviation = std::sqrt(std::min(expected, 1 - kFailureFloor) *
-                                       (1 - std::min(expected, 1 - kFailureFloor)) * spread);
-    return (candidate.failure_ratio() - stable.failure_ratio()) / deviation;
+    const double expected = std::min(
+        stable.all == 0 ? kFailureFloor : std::max(both, kFailureFloor), 1 - kFailureFloor);
+    const double spread = 1 / static_cast<double>(candidate.all) +
+                          (stable.all == 0 ? 0 : 1 / static_cast<double>(stable.all));
+    return (candidate.share() - stable.share()) / std::sqrt(expected * (1 - expected) * spread);
+}
+
+bool is_beyond_ratio(const Tally& stable, const Tally& candidate, const config::Rollout& settings) {
+    return candidate.share() > settings.max_error_ratio * std::max(stable.share(), kFailureFloor);
+}
+
+bool is_surely_worse(const Tally& stable, const Tally& candidate, const config::Rollout& settings) {
+    return is_beyond_ratio(stable, candidate, settings) && candidate.bad >= kLeastFailures &&
+           sureness(stable, candidate) > kSureness;
+}
+
+/// By the little that there is at the end.
+bool is_mostly_worse(const Tally& stable, const Tally& candidate, const config::Rollout& settings) {
+    return is_beyond_ratio(stable, candidate, settings) && candidate.bad >= kLeastFailuresAtEnd &&
+           candidate.share() > kMostlyFailing &&
+           stable.share() < kMostlyFailing / settings.max_error_ratio;
 }
 
 bool fails_more(const RolloutFacts& facts, const config::Rollout& settings, bool at_end) {
-    const auto& [stable, candidate] =
-        std::pair<const SideCounts&, const SideCounts&>{facts.stable, facts.candidate};
-    const double most = settings.max_error_ratio * std::max(stable.failure_ratio(), kFailureFloor);
-    if (candidate.requests == 0 || candidate.failure_ratio() <= most) {
-        return false;
-    }
-    if (candidate.failures >= kLeastFailures && sureness(stable, candidate) > kSureness) {
-        return true;
-    }
-    return at_end && candidate.failures >= kLeastFailuresAtEnd &&
-           candidate.failure_ratio() > kMostlyFailing &&
-           stable.failure_ratio() < kMostlyFailing / settings.max_error_ratio;
+    const Tally stable{facts.stable.failures, facts.stable.requests};
+    const Tally candidate{facts.candidate.failures, facts.candidate.requests};
+    return is_surely_worse(stable, candidate, settings) ||
+           (at_end && is_mostly_worse(stable, candidate, settings));
 }
 
-/// The quantile by which the candidate is too slow, if any.
+/// A request that gets no answer is no failure before its timeouts are over, and never if its
+/// client gives up first; both may take longer than the whole comparison.
+bool answers_less(const RolloutFacts& facts, const config::Rollout& settings, bool at_end) {
+    const Tally stable{facts.stable.unanswered(), facts.stable.begun};
+    const Tally candidate{facts.candidate.unanswered(), facts.candidate.begun};
+    // Some are always under way: how many are normal, only the other side can tell.
+    return (stable.all != 0 && is_surely_worse(stable, candidate, settings)) ||
+           (at_end && is_mostly_worse(stable, candidate, settings));
+}
+
+/// The quantile by which the candidate is too slow, if any. A bucket is wide: latencies of 24 and
+/// 26 ms lie in two whose middles are a factor of two apart. So only the bounds are compared.
 const LatencyTest* slower(const SideCounts& stable, const SideCounts& candidate) {
     for (const auto& test : kLatencyTests) {
         if (std::min(stable.measured(), candidate.measured()) < test.least_answers) {
             continue;
         }
-        const auto before = stable.latency(test.quantile);
-        const auto after = candidate.latency(test.quantile);
-        const auto most = std::max<double>(
-            static_cast<double>(before->count()) * kSlowerBy,
-            static_cast<double>((*before + std::chrono::nanoseconds{kSlowerByAtLeast}).count()));
-        if (static_cast<double>(after->count()) > most) {
+        const auto before = stable.latency_bounds(test.quantile);
+        const auto after = candidate.latency_bounds(test.quantile);
+        if (before && after->above >= before->at_most * kSlowerBy &&
+            after->above >= before->at_most + kSlowerByAtLeast) {
             return &test;
         }
     }
@@ -123,6 +148,9 @@ RolloutVerdict judge_traffic(const RolloutFacts& facts, const config::Rollout& s
         return {Next::RollBack, "it fails more: " + both(facts)};
     }
     if (facts.in_stage >= settings.duration / kWarmUpDivisor) {
+        if (answers_less(facts, settings, at_end)) {
+            return {Next::RollBack, "its requests get no answer: " + both(facts)};
+        }
         if (const auto* const test = slower(facts.stable, facts.candidate)) {
             return {Next::RollBack,
                     std::string("it is slower (") + test->name + " " +
@@ -133,7 +161,7 @@ RolloutVerdict judge_traffic(const RolloutFacts& facts, const config::Rollout& s
     if (!at_end) {
         return {};
     }
-    if (facts.candidate.requests == 0) {
+    if (facts.candidate.begun == 0) {
         return {Next::Promote, "no request came to compare by; its health checks passed"};
     }
     return {Next::Promote, "nothing speaks against it: " + both(facts)};
@@ -145,27 +173,63 @@ std::uint64_t SideCounts::measured() const {
     return std::accumulate(latencies.begin(), latencies.end(), std::uint64_t{0});
 }
 
+namespace {
+
+/// The bucket that the value at `rank` of a side's answers is in, and how many are in those before.
+struct Place {
+    std::size_t bucket;
+    double before;
+};
+
+Place place_of(const SideCounts& side, double rank) {
+    double before = 0;
+    std::size_t last = 0;
+    for (std::size_t i = 0; i < side.latencies.size(); ++i) {
+        const auto here = static_cast<double>(side.latencies[i]);
+        if (here == 0) {
+            continue;
+        }
+        if (before + here >= rank) {
+            return {i, before};
+        }
+        last = i;
+        before += here;
+    }
+    return {last, before - static_cast<double>(side.latencies[last])};
+}
+
+std::chrono::nanoseconds lower_bound_of(std::size_t bucket) {
+    return bucket == 0 ? std::chrono::nanoseconds{0} : metrics::kLatencyBounds[bucket - 1];
+}
+
+}  // namespace
+
 std::optional<std::chrono::nanoseconds> SideCounts::latency(double quantile) const {
     const auto total = measured();
     if (total == 0) {
         return std::nullopt;
     }
     const double rank = quantile * static_cast<double>(total);
-    double below = 0;
-    for (std::size_t i = 0; i < latencies.size(); ++i) {
-        const auto here = static_cast<double>(latencies[i]);
-        if (here == 0 || below + here < rank) {
-            below += here;
-            continue;
-        }
-        const auto low = i == 0 ? std::chrono::nanoseconds{0} : metrics::kLatencyBounds[i - 1];
-        // The last bucket has no end: what is in it is at least its beginning.
-        const auto high = i < metrics::kLatencyBounds.size() ? metrics::kLatencyBounds[i] : low;
-        const double part = std::clamp((rank - below) / here, 0.0, 1.0);
-        return low + std::chrono::nanoseconds{static_cast<std::int64_t>(
-                         static_cast<double>((high - low).count()) * part)};
+    const auto place = place_of(*this, rank);
+    const auto low = lower_bound_of(place.bucket);
+    // The last bucket has no end: what is in it is at least its beginning.
+    const auto high =
+        place.bucket < metrics::kLatencyBounds.size() ? metrics::kLatencyBounds[place.bucket] : low;
+    const double part =
+        std::clamp((rank - place.before) / static_cast<double>(latencies[place.bucket]), 0.0, 1.0);
+    return low + std::chrono::nanoseconds{
+                     static_cast<std::int64_t>(static_cast<double>((high - low).count()) * part)};
+}
+
+std::optional<SideCounts::Bounds> SideCounts::latency_bounds(double quantile) const {
+    const auto total = measured();
+    if (total == 0) {
+        return std::nullopt;
     }
-    return metrics::kLatencyBounds.back();
+    const auto bucket = place_of(*this, quantile * static_cast<double>(total)).bucket;
+    const auto above = lower_bound_of(bucket);
+    return Bounds{above, bucket < metrics::kLatencyBounds.size() ? metrics::kLatencyBounds[bucket]
+                                                                 : kNoBound};
 }
 
 std::string_view to_string(RolloutStage stage) {
@@ -177,6 +241,9 @@ std::string describe(const SideCounts& side) {
                        (side.requests == 1 ? " request" : " requests") + " failed";
     if (side.requests != 0) {
         text += " (" + percent_text(side.failure_ratio()) + ")";
+    }
+    if (side.unanswered() != 0) {
+        text += ", " + std::to_string(side.unanswered()) + " without an answer";
     }
     if (const auto p90 = side.latency(0.9)) {
         text += ", p90 " + latency_text(*p90);

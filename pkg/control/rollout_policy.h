@@ -4,6 +4,7 @@
 #include "config/snapshot.h"
 #include "metrics/bounds.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstddef>
@@ -16,8 +17,9 @@
 /// Pure: facts in, verdict out. Why these rules: docs/adr/0009.
 namespace rproxy::control {
 
-/// What one side of a rollout has seen since it began, over all workers.
+/// What one side of a rollout has seen while they were compared, over all workers.
 struct SideCounts {
+    std::uint64_t begun{0};     ///< Requests, whatever became of them.
     std::uint64_t requests{0};  ///< Ended, whatever became of them; not those that clients gave up.
     /// Of them: answered with 5xx, cut off, or answered by rproxy itself for a reason that is not
     /// the client's (so a route that is missing counts, too).
@@ -29,8 +31,17 @@ struct SideCounts {
         return requests == 0 ? 0 : static_cast<double>(failures) / static_cast<double>(requests);
     }
     std::uint64_t measured() const;  ///< Requests with an answer.
+    /// Begun, and without an answer: it is still awaited, or its client has given up.
+    std::uint64_t unanswered() const { return begun - std::min(begun, measured()); }
     /// The latency that `quantile` of the answers stayed within, interpolated; nothing without any.
     std::optional<std::chrono::nanoseconds> latency(double quantile) const;
+    struct Bounds {
+        std::chrono::nanoseconds above;
+        std::chrono::nanoseconds at_most;
+    };
+    static constexpr std::chrono::hours kNoBound{24};  ///< Longer than anybody waits.
+    /// Between which bounds that latency certainly is; nothing without any.
+    std::optional<Bounds> latency_bounds(double quantile) const;
     friend bool operator==(const SideCounts&, const SideCounts&) = default;
 };
 
@@ -64,7 +75,7 @@ inline constexpr Duration kLongestChecking{10'000};
 
 RolloutVerdict judge(const RolloutFacts& facts, const config::Rollout& settings);
 
-/// `12 of 340 requests failed (3.5%), p90 12ms`.
+/// `12 of 340 requests failed (3.5%), 3 without an answer, p90 12ms`.
 std::string describe(const SideCounts& side);
 
 }  // namespace rproxy::control

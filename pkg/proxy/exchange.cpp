@@ -139,6 +139,10 @@ Exchange::Step Exchange::route() {
         return reply(http::Reason::NoConfig);
     }
     request_.plan = plan;
+    request_.compared = proxy_.compares() && plan->side_cells != nullptr;
+    if (request_.compared) {
+        plan->side_cells->begun.add();
+    }
     if (settings.limits.body_bytes.bytes != 0 &&
         request_.framing.length > settings.limits.body_bytes.bytes) {
         return refuse({metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge});
@@ -280,8 +284,7 @@ Exchange::Step Exchange::reply(http::Reason reason) {
         out.append(answer.text);
         out.append('\n');
     }
-    answer_.started = true;
-    answer_.at = proxy_.loop().now();
+    begin_answer();
     stage_ = Stage::Replying;
     return Step::Continue;
 }
@@ -318,6 +321,15 @@ void Exchange::append_location() {
         out.append('/');
     }
     out.append(request_.target.origin_form);
+}
+
+/// From here on the client has, or is about to have, a byte of it.
+void Exchange::begin_answer() {
+    answer_.started = true;
+    answer_.at = proxy_.loop().now();
+    if (request_.compared && request_.plan->side_cells != nullptr) {
+        request_.plan->side_cells->answer_time.observe(answer_.at - request_.began);
+    }
 }
 
 Exchange::Step Exchange::flush_reply() {

@@ -85,6 +85,7 @@ private:
     Step redirect_to_https();
     void append_location();
     bool came_by_https() const;
+    void begin_answer();
     Step flush_reply();
     bool client_gone() const;
     void arm_timers();

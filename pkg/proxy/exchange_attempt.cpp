@@ -331,8 +331,7 @@ Exchange::Step Exchange::send_parked() {
     answer_.lingers = !to_backend_.source_complete();
     answer_.status = tries_.parked->status;
     tries_.parked.reset();
-    answer_.started = true;
-    answer_.at = proxy_.loop().now();
+    begin_answer();
     stage_ = Stage::Replying;
     return Step::Continue;
 }

@@ -90,7 +90,7 @@ void Exchange::count_request(const Ending& ending) {
         cells.request_duration[static_cast<std::size_t>(metrics::code_class(ending.status))]
             .observe(ending.now - request_.began);
     }
-    if (request_.plan && request_.plan->side_cells != nullptr) {
+    if (request_.compared && request_.plan->side_cells != nullptr) {
         count_for_rollout(ending);
     }
 }
@@ -105,9 +105,6 @@ void Exchange::count_for_rollout(const Ending& ending) {
     cells.requests.add();
     if (ending.reason != http::Reason::None || ending.status >= kFirstServerError) {
         cells.failures.add();
-    }
-    if (answer_.started) {
-        cells.answer_time.observe(answer_.at - request_.began);
     }
 }
 

@@ -262,8 +262,7 @@ Exchange::Step Exchange::start_response() {
     edits.set_cookie = new_cookie();
     http::write_response_head(answer_.head, framing, edits, to_client_.out().head());
     to_client_.start(framing, answer_.head_size, chunked);
-    answer_.started = true;
-    answer_.at = proxy_.loop().now();
+    begin_answer();
     return Step::Continue;
 }
 

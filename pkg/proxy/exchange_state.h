@@ -38,6 +38,7 @@ struct Request {
     bool keep_alive{false};  ///< The client's connection may stay, as far as is known.
     bool upgrade{false};     ///< It asks to change protocols, and may.
     bool routed{false};      ///< `plan` and `pool` are valid.
+    bool compared{false};    ///< It began while `plan` was compared with another.
     WorkerPlan::Ref plan;    ///< Pinned: all of the request runs on it.
     std::uint32_t pool{0};
     bool deadline_passed{false};  ///< The client did not move in time.

@@ -14,8 +14,7 @@ Exchange::Step Exchange::start_tunnel() {
     to_client_.start(raw, answer_.head_size, false);
     to_backend_.start(raw, request_.head_size, false);
     to_backend_.set_limit(0);
-    answer_.started = true;
-    answer_.at = proxy_.loop().now();
+    begin_answer();
     request_.keep_alive = false;
     stage_ = Stage::Tunnel;
     pool().cells->upgraded_connections_active.add();

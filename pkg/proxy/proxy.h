@@ -115,6 +115,8 @@ public:
     const WorkerPlan::Ref& choose_plan() {
         return candidate_ && rng_.unit() < candidate_share_ ? candidate_ : plan_;
     }
+    /// Whether both plans of a rollout take requests, so that what begins now is compared.
+    bool compares() const { return candidate_ && candidate_share_ > 0; }
     const config::ClientTimeouts& timeouts() const { return settings_->timeouts; }
     const config::Snapshot& settings() const { return *settings_; }
     const http1::HeadLimits& request_limits() const { return request_limits_; }

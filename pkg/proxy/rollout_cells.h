@@ -15,6 +15,7 @@ using metrics::RolloutSide;
 
 /// What one worker counts of one side of a rollout.
 struct RolloutSideCells {
+    metrics::Counter begun;     ///< Whatever becomes of them.
     metrics::Counter requests;  ///< Ended; not those that their client gave up.
     metrics::Counter failures;
     metrics::Histogram<metrics::kLatencyBounds> answer_time;  ///< First byte in to head out.

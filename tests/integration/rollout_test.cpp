@@ -6,6 +6,7 @@
 #include <atomic>
 #include <csignal>
 #include <filesystem>
+#include <list>
 #include <string>
 #include <thread>
 
@@ -189,6 +190,24 @@ TEST_F(Rollout, ASlowChangeIsRolledBack) {
     proxy.write(to(new_) + rollout("canary: 50%, for: 6s"));
     ASSERT_TRUE(wait_until([&] { return ended(proxy, "rolled_back") == 1; }));
     EXPECT_NE(config(proxy).at("last_result").dump().find("it is slower"), std::string::npos);
+}
+
+TEST_F(Rollout, AChangeThatNeverAnswersIsRolledBackBeforeItsTimeoutsAreOver) {
+    auto proxy = ProxyUnderTest::with_yaml(to(old_));
+    new_.otherwise(stall_before_head());
+    proxy.write(to(new_) + rollout("canary: 50%, for: 2s"));
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    std::list<RawClient> clients;
+    for (int i = 0; i < 40; ++i) {
+        clients.emplace_back(proxy.port()).send(get("/"));
+    }
+    // Some give up, some wait on.
+    while (clients.size() > 20) {
+        clients.pop_front();
+    }
+    ASSERT_TRUE(wait_until([&] { return !runs(proxy); }));
+    EXPECT_EQ(ended(proxy, "rolled_back"), 1);
+    EXPECT_NE(config(proxy).at("last_result").dump().find("get no answer"), std::string::npos);
 }
 
 TEST_F(Rollout, ARouteThatIsLostIsAFailure) {

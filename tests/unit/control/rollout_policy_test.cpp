@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace rproxy::control {
@@ -14,6 +15,7 @@ using Next = RolloutVerdict::Next;
 /// `requests` answered within 1 ms each, `failures` of them badly.
 SideCounts side(std::uint64_t requests, std::uint64_t failures) {
     SideCounts counts;
+    counts.begun = requests;
     counts.requests = requests;
     counts.failures = failures;
     counts.latencies[0] = requests;
@@ -23,6 +25,7 @@ SideCounts side(std::uint64_t requests, std::uint64_t failures) {
 /// All in the bucket that ends with `bound`.
 SideCounts answered_within(std::chrono::nanoseconds bound, std::uint64_t requests) {
     SideCounts counts;
+    counts.begun = requests;
     counts.requests = requests;
     for (std::size_t i = 0; i < metrics::kLatencyBounds.size(); ++i) {
         counts.latencies[i] = metrics::kLatencyBounds[i] == bound ? requests : 0;
@@ -90,6 +93,30 @@ INSTANTIATE_TEST_SUITE_P(
         FailureRow{"time is up, one of three failed", 30s, side(30, 0), side(3, 1), Next::Promote},
         FailureRow{"time is up, one of one failed", 30s, side(30, 0), side(1, 1), Next::Promote}));
 
+/// Of `begun` requests, that many wait for their answer, or did until their client gave up.
+SideCounts waiting(std::uint64_t begun, std::uint64_t unanswered) {
+    SideCounts counts = side(begun - unanswered, 0);
+    counts.begun = begun;
+    return counts;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Unanswered, FailureComparison,
+    testing::Values(
+        FailureRow{"it hangs", 10s, waiting(900, 2), waiting(100, 100), Next::RollBack},
+        FailureRow{"it hangs, and it is the end", 30s, waiting(30, 0), waiting(3, 3),
+                   Next::RollBack},
+        FailureRow{"it hangs, and takes all requests", 30s, side(0, 0), waiting(10, 10),
+                   Next::RollBack},
+        FailureRow{"it hangs for some", 10s, waiting(900, 2), waiting(100, 12), Next::RollBack},
+        FailureRow{"it is too early to tell", 9s, waiting(900, 2), waiting(100, 100), Next::Wait},
+        FailureRow{"both keep their clients waiting", 10s, waiting(900, 450), waiting(100, 55),
+                   Next::Wait},
+        FailureRow{"some are always under way", 30s, waiting(900, 8), waiting(100, 1),
+                   Next::Promote},
+        FailureRow{"some are under way, nothing to compare with", 30s, side(0, 0), waiting(100, 6),
+                   Next::Promote}));
+
 TEST(RolloutPolicy, FollowsTheConfiguredRatio) {
     const auto facts = comparing(5s, side(900, 90), side(100, 40));
     EXPECT_EQ(judge(facts, {.max_error_ratio = 2}).next, Next::RollBack);
@@ -101,6 +128,12 @@ TEST(RolloutPolicy, ShowsTheNumbers) {
     EXPECT_EQ(verdict.evidence,
               "it fails more: the new configuration: 25 of 100 requests failed (25%), p90 0.9ms; "
               "the old one: 9 of 900 requests failed (1%), p90 0.9ms");
+}
+
+SideCounts beyond_all(std::uint64_t requests) {
+    SideCounts counts = side(requests, 0);
+    std::swap(counts.latencies.front(), counts.latencies.back());
+    return counts;
 }
 
 struct LatencyRow {
@@ -132,6 +165,10 @@ INSTANTIATE_TEST_SUITE_P(
                                answered_within(250ms, 100), Next::Wait},
                     LatencyRow{"a factor of a millisecond is noise", 10s, answered_within(1ms, 900),
                                answered_within(5ms, 100), Next::Wait},
+                    LatencyRow{"a millisecond apart, in two buckets", 10s,
+                               answered_within(25ms, 900), answered_within(50ms, 900), Next::Wait},
+                    LatencyRow{"as slow as the old one, which is beyond all buckets", 10s,
+                               beyond_all(900), beyond_all(100), Next::Wait},
                     LatencyRow{"as slow as the old one", 10s, answered_within(250ms, 900),
                                answered_within(250ms, 100), Next::Wait},
                     LatencyRow{"faster", 30s, answered_within(250ms, 900),
@@ -180,6 +217,9 @@ TEST(SideCounts, InterpolatesWithinABucket) {
     EXPECT_EQ(counts.latency(1), 10ms);
     counts.latencies.back() = 90;
     EXPECT_EQ(counts.latency(0.9), metrics::kLatencyBounds.back()) << "at least so long";
+    EXPECT_EQ(counts.latency_bounds(0.05)->above, 5ms);
+    EXPECT_EQ(counts.latency_bounds(0.05)->at_most, 10ms);
+    EXPECT_EQ(counts.latency_bounds(0.9)->at_most, SideCounts::kNoBound);
 }
 
 }  // namespace

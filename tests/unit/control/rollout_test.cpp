@@ -32,8 +32,10 @@ protected:
                                      std::uint64_t failures = 0) {
         Rollout::Observation observation;
         observation.checked = checked;
-        observation.stable.requests = requests * 4;
-        observation.candidate.requests = requests;
+        observation.stable.begun = observation.stable.requests = requests * 4;
+        observation.stable.latencies[0] = requests * 4;
+        observation.candidate.begun = observation.candidate.requests = requests;
+        observation.candidate.latencies[0] = requests;
         observation.candidate.failures = failures;
         return observation;
     }

@@ -117,6 +117,8 @@ Exchange::Step Exchange::queued() {
 Exchange::Step Exchange::start_attempt(bool fresh) {
     auto& connections = *pool().slots[attempt_.slot];
     ++tries_.attempts;
+    tries_.backend = &pool().plan->backends[attempt_.slot];
+    tries_.plan = request_.plan;
     const auto now = proxy_.loop().now();
     Ticket ticket = std::move(attempt_.ticket);
     attempt_ = {.slot = attempt_.slot, .began = now, .progress = now};

@@ -141,8 +141,8 @@ void Exchange::log_request(const Ending& ending) {
     record.backend_duration = tries_.backend_time;
     if (request_.routed) {
         record.pool = pool_config().name;
-        if (tries_.attempts != 0) {
-            record.backend = pool().plan->backends[attempt_.slot].name;
+        if (tries_.backend != nullptr) {
+            record.backend = tries_.backend->name;
         }
     }
     record.attempts = tries_.attempts;

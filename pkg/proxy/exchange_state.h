@@ -88,6 +88,9 @@ struct Tries {
     std::chrono::nanoseconds backend_time{0};
     std::chrono::nanoseconds queued{0};
     std::optional<ParkedAnswer> parked;
+    /// Who was asked last, for the log: the request may be in another pool by its end.
+    const runtime::BackendPlan* backend{nullptr};
+    WorkerPlan::Ref plan;  ///< That `backend` is of.
     AttemptNotes notes;
     std::uint8_t timers{0};  ///< Bits of FiredTimer.
 

@@ -246,6 +246,20 @@ void HealthTracker::reconfigure(const HealthPolicy& policy, Moment now) {
     }
 }
 
+std::optional<Transition> HealthTracker::take_verdict(const HealthTracker& other, Moment now) {
+    if (!other.was_checked() || other.health_ == health_ || held_until()) {
+        return std::nullopt;
+    }
+    const auto was = before();
+    if (other.health_ == Health::Up) {
+        come_up();
+        probe_failures_ = 0;
+    } else {
+        go_down();
+    }
+    return report(was, "config", std::nullopt, now);
+}
+
 State HealthTracker::state() const {
     if (admin_ != config::AdminState::Up) {
         return admin_ == config::AdminState::Drain ? State::Draining : State::Disabled;

@@ -140,6 +140,9 @@ public:
 
     std::optional<Transition> set_admin_state(config::AdminState admin, Moment now);
     void reconfigure(const HealthPolicy& policy, Moment now);
+    /// From now on it is up or down as `other` has found, which checked it with these settings
+    /// while this one still had others. That is no crash. Who is held down stays so.
+    std::optional<Transition> take_verdict(const HealthTracker& other, Moment now);
 
     // What it comes to.
 

@@ -53,6 +53,7 @@ struct Monitor::Watched {
     net::MemberTimer<Watched, &Watched::on_timer> timer{*this};
     bool slow_starting{false};
     bool takes_traffic{true};
+    bool on_trial{false};
     Eligibility told{Eligibility::IfNoneUp};  // what the listener has heard of
     // What traffic had done when the last check was due.
     std::uint64_t connections_before{0};
@@ -89,6 +90,7 @@ void Monitor::configure(const std::vector<PoolTargets>& pools) {
             watched->check = pool.config->health_check;
             watched->host = target.host;
             watched->takes_traffic = target.takes_traffic;
+            watched->on_trial = target.on_trial;
             watched->pool = pool.config->name;
             watch.members.push_back(watched.get());
             next[target.backend->key()] = std::move(watched);
@@ -100,6 +102,15 @@ void Monitor::configure(const std::vector<PoolTargets>& pools) {
     }
     for (auto& [key, watched] : watched_) {
         schedule(*watched);
+    }
+}
+
+void Monitor::take_verdicts(const Monitor& other) {
+    for (const auto& [key, theirs] : other.watched_) {
+        if (const auto found = watched_.find(key); found != watched_.end()) {
+            Watched& mine = *found->second;
+            report(mine, mine.tracker.take_verdict(theirs->tracker, now()));
+        }
     }
 }
 
@@ -244,6 +255,9 @@ void Monitor::consider_ejection(Watched& watched, FailureReason reason) {
         const State state = member->tracker.state();
         if (state == State::Draining || state == State::Disabled) {
             continue;
+        }
+        if (member->on_trial && !watched.on_trial) {
+            continue;  // most requests cannot go there
         }
         ++view.backends;
         view.ejected += state == State::Ejected ? 1U : 0U;

@@ -32,6 +32,7 @@ public:
         config::AdminState admin{config::AdminState::Up};
         std::string host;          ///< For the Host field of checks: host:port as configured.
         bool takes_traffic{true};  ///< Weight above 0.
+        bool on_trial{false};      ///< Takes requests of a configuration on trial only.
     };
     struct PoolTargets {
         const config::Pool* config{nullptr};
@@ -55,6 +56,10 @@ public:
     /// From now on these are the backends. Known ones go on where they are, new ones are probed at
     /// once, missing ones are forgotten.
     void configure(const std::vector<PoolTargets>& pools);
+
+    /// Backends that `other` watched with the settings that are now this one's are up or down as
+    /// it has found.
+    void take_verdicts(const Monitor& other);
 
     void traffic_failed(Backend& backend, FailureReason reason);
     void traffic_succeeded(Backend& backend);

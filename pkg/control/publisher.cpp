@@ -70,6 +70,9 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     collect_names();
     running_.plan = compile(running_, std::move(plan));
     configure_monitors();
+    if (trial && trial->monitor != nullptr && trial->snapshot == running_.snapshot) {
+        monitor_.take_verdicts(*trial->monitor);  // promoted by them
+    }
     make_policies(running_);
     distribute(std::move(*sockets));
     const auto is_gone = [this](const auto& entry) {

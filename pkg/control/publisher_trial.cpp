@@ -39,11 +39,11 @@ bool must_judge_apart(const runtime::PoolPlan& running, const runtime::PoolPlan&
 }
 
 void add_targets(const runtime::PoolPlan& pool, backends::Monitor::PoolTargets& targets,
-                 bool with_shared) {
+                 bool with_shared, bool on_trial) {
     for (const auto& backend : pool.backends) {
         if (with_shared || !backend.shared) {
-            targets.targets.push_back(
-                {backend.backend, backend.admin_state, backend.address, backend.weight != 0});
+            targets.targets.push_back({backend.backend, backend.admin_state, backend.address,
+                                       backend.weight != 0, on_trial});
         }
     }
 }
@@ -99,7 +99,7 @@ void Publisher::configure_monitors() {
     std::vector<backends::Monitor::PoolTargets> targets;
     for (const auto& pool : running_.plan->pools) {
         targets.push_back({&pool.config, {}});
-        add_targets(pool, targets.back(), true);
+        add_targets(pool, targets.back(), true, false);
     }
     std::vector<backends::Monitor::PoolTargets> apart;
     if (trial_) {
@@ -110,15 +110,15 @@ void Publisher::configure_monitors() {
         const auto* const running = find_pool(*running_.plan, pool.config.name);
         if (running == nullptr) {
             targets.push_back({&pool.config, {}});
-            add_targets(pool, targets.back(), true);
+            add_targets(pool, targets.back(), true, true);
             continue;
         }
         const auto at = static_cast<std::size_t>(running - running_.plan->pools.data());
-        add_targets(pool, targets[at], false);
+        add_targets(pool, targets[at], false, true);
         if (must_judge_apart(*running, pool)) {
             trial_->judged_apart.insert(pool.config.name);
             apart.push_back({&pool.config, {}});
-            add_targets(pool, apart.back(), true);
+            add_targets(pool, apart.back(), true, true);
         }
     }
     monitor_.configure(targets);

@@ -210,6 +210,27 @@ TEST_F(Rollout, AChangeThatNeverAnswersIsRolledBackBeforeItsTimeoutsAreOver) {
     EXPECT_NE(config(proxy).at("last_result").dump().find("get no answer"), std::string::npos);
 }
 
+TEST_F(Rollout, WhatItsOwnChecksHaveFoundHoldsAfterThePromotion) {
+    const auto checked = [](const std::string& path) {
+        return "when_all_down: fail\nhealth_check: {interval: 1h, path: " + path + "}\n";
+    };
+    new_.on("/old-check", respond(404));
+    auto proxy = ProxyUnderTest::with_yaml(to(old_) + checked("/old-check"));
+    proxy.write(to(new_) + checked("/new-check") + rollout("canary: 50%, for: 200ms"));
+    ASSERT_TRUE(wait_until([&] { return ended(proxy, "promoted") == 1; }));
+    EXPECT_EQ(answers(proxy), (std::set<std::string>{"new"}));
+    EXPECT_EQ(proxy.backend_state(new_.address()), "up");
+}
+
+TEST_F(Rollout, ItsBackendsDoNotMakeTheOnlyOneThatRunsAnOutlier) {
+    auto proxy = ProxyUnderTest::with_yaml(to(old_) + kNoChecks);
+    proxy.write(to(old_, new_) + kNoChecks + rollout("canary: 0.1%, for: 1h"));
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    old_.otherwise(respond(503));
+    answers(proxy, 20);
+    EXPECT_EQ(proxy.backend_state(old_.address()), "up");
+}
+
 TEST_F(Rollout, ARouteThatIsLostIsAFailure) {
     auto proxy = ProxyUnderTest::with_yaml(to(old_));
     const Load load(proxy);

@@ -3,7 +3,6 @@
 #include "config/diff.h"
 #include "config/load.h"
 #include "config/unsupported.h"
-#include "control/sha256.h"
 #include "log/log.h"
 
 #include <sys/epoll.h>
@@ -87,17 +86,12 @@ void Controller::start() {
 }
 
 void Controller::reload() {
-    auto result = watcher_.force(loop_.now());
-    const bool refused = last_reload_ &&
-                         (last_reload_->result == ReloadResult::Rejected || rolled_back_) &&
-                         !last_reload_->text.empty();
-    if (result) {
+    if (auto result = watcher_.force(loop_.now())) {
         handle(std::move(result));
-    } else if (refused) {
+    } else if (file_ && !is_in_use(file_->sha256)) {
         // The same text may be right by now: a port that was taken is free, a backend was mended.
         rolled_back_.reset();
-        const std::string text = last_reload_->text;
-        consider(text, sha256_hex(text), Source::File);
+        consider(file_->text, file_->sha256, Source::File);
     } else {
         ++reloads_[static_cast<std::size_t>(ReloadResult::Unchanged)];
         log::info("configuration unchanged", "generation", generation_);
@@ -114,6 +108,7 @@ void Controller::handle(ConfigWatcher::Result result) {
     if (!result) {
         return;
     }
+    file_ = *result ? std::optional(**result) : std::nullopt;
     if (!*result) {
         log::error("configuration file cannot be read", "error", result->error().message, "keeping",
                    generation_ == 0 ? "nothing" : "the running configuration");
@@ -137,14 +132,20 @@ void Controller::handle(ConfigWatcher::Result result) {
         return;
     }
     rolled_back_.reset();
-    if (change.sha256 == sha256_ && source_ == Source::File) {
-        if (rollout_) {
+    if (is_in_use(change.sha256)) {
+        if (rollout_ && rollout_->candidate().sha256 != change.sha256) {
             abandon_rollout();
         }
         unchanged();
         return;
     }
     consider(change.text, change.sha256, Source::File);
+}
+
+/// It is what runs, or what is being tried out.
+bool Controller::is_in_use(const std::string& sha256) const {
+    return (sha256 == sha256_ && source_ == Source::File) ||
+           (rollout_ && rollout_->candidate().sha256 == sha256);
 }
 
 void Controller::unchanged() {
@@ -214,7 +215,9 @@ void Controller::accept(std::shared_ptr<const config::Snapshot> snapshot, const 
     }
     if (source == Source::File) {
         ++reloads_[static_cast<std::size_t>(ReloadResult::Applied)];
-        last_reload_ = LastReload{ReloadResult::Applied, loop_.wall_now(), {}, {}};
+        if (file_ && file_->sha256 == sha256) {
+            last_reload_ = LastReload{ReloadResult::Applied, loop_.wall_now(), {}, {}};
+        }  // else a rollout was promoted, and what is wrong with the file since stays visible
         last_success_ = applied_;
         if (last_known_good_) {
             if (const auto saved = last_known_good_->save(text, loop_.wall_now()); !saved) {

@@ -154,6 +154,7 @@ private:
     std::string format_issue(const config::Issue& issue) const;
     void handle(ConfigWatcher::Result result);
     void unchanged();
+    bool is_in_use(const std::string& sha256) const;
     bool consider(const std::string& text, const std::string& sha256, Source source);
     void accept(std::shared_ptr<const config::Snapshot> snapshot, const std::string& text,
                 const std::string& sha256, Source source);
@@ -206,6 +207,7 @@ private:
     std::string sha256_;
     std::optional<WallTime> applied_;
     std::optional<MonotonicTime> publishing_since_;  // read, and not yet on every worker
+    std::optional<ConfigWatcher::Change> file_;      // as last read; nothing: it cannot be
     std::optional<LastReload> last_reload_;
     std::optional<WallTime> last_success_;
     std::array<std::uint64_t, 4> reloads_{};

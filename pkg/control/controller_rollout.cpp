@@ -150,11 +150,13 @@ void Controller::roll_back(const std::string& evidence) {
     count_rollout(RolloutResult::RolledBack, *publisher_.trial_cells());
     const Candidate candidate = rollout_->candidate();
     end_rollout();
-    rolled_back_ = RolledBack{candidate.sha256, evidence};
+    if (file_ && file_->sha256 == candidate.sha256) {
+        rolled_back_ = RolledBack{candidate.sha256, evidence};
+        note_rolled_back(candidate.text);
+    }  // else what is wrong with the file since stays visible
     log::error("configuration rolled back", "sha256", candidate.sha256.substr(0, 12), "evidence",
                evidence, "keeping", "generation " + std::to_string(generation_));
     ++reloads_[static_cast<std::size_t>(ReloadResult::RolledBack)];
-    note_rolled_back(candidate.text);
     note({.kind = Event::Kind::Config,
           .generation = generation_,
           .result = "rolled_back",

@@ -277,6 +277,43 @@ TEST_F(Rollout, ABrokenFileLeavesItAlone) {
     EXPECT_EQ(answers(proxy), (std::set<std::string>{"old", "new"}));
 }
 
+TEST_F(Rollout, ABrokenFileStaysToBeSeenWhenItIsPromoted) {
+    auto proxy = ProxyUnderTest::with_yaml(to(old_));
+    proxy.write(to(new_) + rollout("canary: 50%, for: 1s"));
+    ASSERT_TRUE(wait_until([&] { return runs(proxy); }));
+    proxy.reload_rejected("nonsense: true\n");
+    ASSERT_TRUE(wait_until([&] { return ended(proxy, "promoted") == 1; }));
+    EXPECT_EQ(config(proxy).at("last_result").at("result"), "rejected");
+    EXPECT_EQ(proxy.metric("rproxy_config_last_reload_successful"), 0);
+}
+
+TEST_F(Rollout, TheSameFileAgainDoesNotBeginItAnew) {
+    auto proxy = ProxyUnderTest::with_yaml(to(old_));
+    proxy.write(to(new_) + kHalfForAnHour);
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    proxy.reload_rejected("nonsense: true\n");
+    proxy.write(to(new_) + kHalfForAnHour);
+    ASSERT_TRUE(
+        wait_until([&] { return config(proxy).at("last_result").at("result") == "unchanged"; }));
+    EXPECT_EQ(ended(proxy, "replaced"), 0);
+    EXPECT_TRUE(compares(proxy));
+}
+
+TEST_F(Rollout, SighupDoesNotBringBackAFileThatWasReplaced) {
+    auto proxy = ProxyUnderTest::with_yaml(to(old_));
+    Socket taken = Socket::listen_tcp(0);
+    proxy.reload_rejected("listeners: [{name: http, address: \"127.0.0.1:" +
+                          std::to_string(taken.local_port()) + "\"}]\n" + to(old_));
+    proxy.write(to(new_) + kHalfForAnHour);
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    taken.close();
+    proxy.reload_now();
+    ASSERT_TRUE(wait_until([&] {
+        return proxy.metric("rproxy_config_reloads_total", {{"result", "unchanged"}}) == 1;
+    }));
+    EXPECT_TRUE(compares(proxy));
+}
+
 TEST_F(Rollout, ListenersApplyAtOnceAndNoneIsTakenAwayBeforeThePromotion) {
     const TempDir dir;
     const auto listener = [&](const std::string& name) {

@@ -3,10 +3,11 @@
 #include "config/diff.h"
 #include "config/load.h"
 #include "config/schema.h"
-#include "config/unsupported.h"
+#include "tls/material.h"
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -46,18 +47,42 @@ void print_issues(const std::vector<config::Issue>& issues, const std::string& p
     }
 }
 
-void print_json(const std::vector<config::Issue>& issues, const std::string& path) {
-    auto errors = nlohmann::ordered_json::array();
+nlohmann::ordered_json to_json(const std::vector<config::Issue>& issues, const std::string& path) {
+    auto all = nlohmann::ordered_json::array();
     for (const auto& issue : issues) {
-        errors.push_back({{"file", path},
-                          {"line", issue.line},
-                          {"column", issue.column},
-                          {"path", issue.path},
-                          {"message", issue.message},
-                          {"hint", issue.hint}});
+        all.push_back({{"file", path},
+                       {"line", issue.line},
+                       {"column", issue.column},
+                       {"path", issue.path},
+                       {"message", issue.message},
+                       {"hint", issue.hint}});
     }
-    const nlohmann::ordered_json answer{
-        {"file", path}, {"valid", issues.empty()}, {"errors", errors}};
+    return all;
+}
+
+/// What `check` has found.
+struct Findings {
+    std::vector<config::Issue> errors;
+    std::vector<config::Issue> warnings;
+};
+
+/// The file, and the files of certificates that it names as far as they are there.
+Findings inspect(const std::string& path) {
+    auto loaded = load_file(path);
+    if (!loaded) {
+        return {std::move(loaded.error()), {}};
+    }
+    auto material = tls::load_material(
+        *loaded, {.now = std::chrono::system_clock::now(), .tolerates_missing = true});
+    return material ? Findings{{}, std::move(material->warnings)}
+                    : Findings{std::move(material.error()), {}};
+}
+
+void print_json(const Findings& findings, const std::string& path) {
+    const nlohmann::ordered_json answer{{"file", path},
+                                        {"valid", findings.errors.empty()},
+                                        {"errors", to_json(findings.errors, path)},
+                                        {"warnings", to_json(findings.warnings, path)}};
     std::printf(
         "%s\n",
         answer.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace).c_str());
@@ -76,20 +101,20 @@ int check(Words words) {
         return usage_error("check", "--format is text or json");
     }
     const std::string& path = arguments->positional().front();
-    const auto loaded = load_file(path);
-    const auto issues = loaded ? std::vector<config::Issue>{} : loaded.error();
+    const Findings findings = inspect(path);
+    const bool valid = findings.errors.empty();
     if (format == "json") {
-        print_json(issues, path);
-    } else if (loaded) {
-        std::printf("%s: valid\n", path.c_str());
-        // The file is right; only a program that can do it will take it.
-        for (const auto& issue : config::unsupported(*loaded)) {
-            std::fprintf(stderr, "warning: %s\n", config::format(issue, path).c_str());
-        }
-    } else {
-        print_issues(issues, path);
+        print_json(findings, path);
+        return valid ? kYes : kNo;
     }
-    return loaded ? kYes : kNo;
+    if (valid) {
+        std::printf("%s: valid\n", path.c_str());
+    }
+    print_issues(findings.errors, path);
+    for (const auto& issue : findings.warnings) {
+        std::fprintf(stderr, "warning: %s\n", config::format(issue, path).c_str());
+    }
+    return valid ? kYes : kNo;
 }
 
 int plan(Words words) {

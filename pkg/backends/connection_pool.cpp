@@ -1,5 +1,7 @@
 #include "backends/connection_pool.h"
 
+#include "tls/session.h"
+
 #include <sys/epoll.h>
 
 namespace rproxy::backends {
@@ -46,17 +48,31 @@ void Lease::abort() {
     }
 }
 
-ConnectionPool::ConnectionPool(net::EventLoop& loop, std::shared_ptr<Backend> backend,
-                               std::size_t worker)
-    : loop_(loop), backend_(std::move(backend)), cells_(backend_->cells(worker)) {}
+ConnectionPool::ConnectionPool(net::EventLoop& loop, tls::Io& io,
+                               std::shared_ptr<Backend> backend, std::size_t worker)
+    : loop_(loop), io_(io), backend_(std::move(backend)), cells_(backend_->cells(worker)) {}
 
 ConnectionPool::~ConnectionPool() {
     close_idle();
 }
 
-Lease ConnectionPool::take_idle(ConnectionUser& user) {
-    while (newest_ != nullptr) {
-        Connection& connection = *newest_;
+namespace {
+
+/// Another certificate of ours does not make a connection worse; another idea of whom to trust does.
+bool same_terms(const tls::ClientContext* a, const tls::ClientContext* b) {
+    return a == b || (a != nullptr && b != nullptr && a->trust() == b->trust());
+}
+
+}  // namespace
+
+Lease ConnectionPool::take_idle(ConnectionUser& user, const tls::ClientContext* context) {
+    Connection* next = newest_;
+    while (next != nullptr) {
+        Connection& connection = *next;
+        next = connection.older_;
+        if (!same_terms(connection.context_.get(), context)) {
+            continue;  // perhaps those of a plan on trial; else it ages out
+        }
         unlink_idle(connection);
         if (connection.readable) {
             destroy(connection);
@@ -70,13 +86,25 @@ Lease ConnectionPool::take_idle(ConnectionUser& user) {
     return {};
 }
 
-std::expected<Lease, std::error_code> ConnectionPool::connect(ConnectionUser& user) {
+std::expected<Lease, std::error_code> ConnectionPool::connect(ConnectionUser& user,
+                                                              const Security& security) {
     auto fd = net::start_connect(backend_->address());
     if (!fd) {
         return std::unexpected{fd.error()};
     }
-    auto connection = std::make_unique<Connection>(*this, std::move(*fd));
+    auto connection = std::make_unique<Connection>(*this, std::move(*fd), security.context);
     connection->user_ = &user;
+    if (security.context) {
+        if (tls_sessions_of_ != security.context) {
+            tls_sessions_.clear();
+            tls_sessions_of_ = security.context;
+        }
+        connection->stream().secure(security.context->connect(io_, connection->stream().fd(),
+                                                              security.host, &tls_sessions_));
+        if (!connection->stream().secured()) {
+            return std::unexpected{std::make_error_code(std::errc::not_enough_memory)};
+        }
+    }
     if (!loop_.add(connection->stream().fd(), EPOLLIN | EPOLLOUT | EPOLLRDHUP, *connection)) {
         return std::unexpected{std::error_code{errno, std::generic_category()}};
     }

@@ -5,11 +5,14 @@
 #include "base/duration.h"
 #include "net/event_loop.h"
 #include "net/stream.h"
+#include "tls/client_context.h"
+#include "tls/io.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -30,7 +33,8 @@ protected:
 /// One connection to a backend; idle in its pool or leased. Worker thread only.
 class Connection final : public net::EventHandler, public net::Disposable {
 public:
-    Connection(ConnectionPool& pool, net::Fd fd) : pool_(pool), stream_(std::move(fd)) {}
+    Connection(ConnectionPool& pool, net::Fd fd, std::shared_ptr<const tls::ClientContext> context)
+        : pool_(pool), stream_(std::move(fd)), context_(std::move(context)) {}
 
     net::Stream& stream() { return stream_; }
     /// Requests begun on it before this one.
@@ -40,7 +44,7 @@ public:
     bool readable{false};
     bool writable{false};
     bool peer_closed{false};  ///< FIN or reset seen; data may still wait before it.
-    bool connected{false};
+    bool connected{false};  ///< TCP is; over TLS the handshake comes then.
 
 private:
     friend class ConnectionPool;
@@ -48,6 +52,7 @@ private:
 
     ConnectionPool& pool_;
     net::Stream stream_;
+    const std::shared_ptr<const tls::ClientContext> context_;  // that it was opened with; null: plain
     ConnectionUser* user_{nullptr};
     Connection* newer_{nullptr};  // in the idle list
     Connection* older_{nullptr};
@@ -96,7 +101,9 @@ public:
     /// A plain count: everything that refers to a pool lives on its worker.
     class Ref;
 
-    ConnectionPool(net::EventLoop& loop, std::shared_ptr<Backend> backend, std::size_t worker);
+    /// `io` is the worker's; it outlives the pool.
+    ConnectionPool(net::EventLoop& loop, tls::Io& io, std::shared_ptr<Backend> backend,
+                   std::size_t worker);
     ~ConnectionPool();
     ConnectionPool(const ConnectionPool&) = delete;
     ConnectionPool& operator=(const ConnectionPool&) = delete;
@@ -104,10 +111,17 @@ public:
     const std::shared_ptr<Backend>& backend() const { return backend_; }
     BackendCells& cells() { return cells_; }
 
-    /// The newest idle connection that still looks alive, or an empty lease.
-    Lease take_idle(ConnectionUser& user);
-    /// Starts a connection; `user` hears when it is writable (then Stream and connect_result tell).
-    std::expected<Lease, std::error_code> connect(ConnectionUser& user);
+    /// How a backend is spoken to; a null context: in plain.
+    struct Security {
+        const std::shared_ptr<const tls::ClientContext>& context;
+        const std::string& host;  ///< Asked for and verified where the context names no other.
+    };
+    /// The newest idle connection that still looks alive and was opened under the same terms, or an
+    /// empty lease.
+    Lease take_idle(ConnectionUser& user, const tls::ClientContext* context);
+    /// Starts a connection; `user` hears when it is writable (then connect_result and
+    /// Stream::handshake() tell).
+    std::expected<Lease, std::error_code> connect(ConnectionUser& user, const Security& security);
 
     /// How long an idle connection is kept (pool.timeouts.idle).
     void set_idle_timeout(Duration timeout) { idle_timeout_ = timeout; }
@@ -131,8 +145,11 @@ private:
     void close_aged();
 
     net::EventLoop& loop_;
+    tls::Io& io_;
     std::shared_ptr<Backend> backend_;
     BackendCells& cells_;
+    tls::SessionCache tls_sessions_;
+    std::shared_ptr<const tls::ClientContext> tls_sessions_of_;
     Duration idle_timeout_{60'000};
     bool retired_{false};
     std::size_t references_{0};

@@ -47,6 +47,9 @@ struct Monitor::Watched {
     config::HealthCheck check;
     std::string host;
     std::string pool;
+    std::shared_ptr<const tls::ClientContext> tls;
+    std::string tls_host;
+    tls::SessionCache tls_sessions;  // outlives the probe
     std::unique_ptr<Probe> probe;
     MonotonicTime probe_began;
     metrics::Histogram<metrics::kHealthCheckBounds> durations;
@@ -89,6 +92,11 @@ void Monitor::configure(const std::vector<PoolTargets>& pools) {
             }
             watched->check = pool.config->health_check;
             watched->host = target.host;
+            if (watched->tls != target.tls) {
+                watched->tls_sessions.clear();
+            }
+            watched->tls = target.tls;
+            watched->tls_host = target.tls_host;
             watched->takes_traffic = target.takes_traffic;
             watched->on_trial = target.on_trial;
             watched->pool = pool.config->name;
@@ -163,7 +171,8 @@ void Monitor::run_due(Watched& watched) {
             HealthTracker::ProbeDecision::Send) {
         watched.probe_began = loop_.now();
         watched.probe = std::make_unique<Probe>(
-            loop_, check_address(*watched.backend, watched.check), watched.check, watched.host);
+            loop_, check_address(*watched.backend, watched.check), watched.check, watched.host,
+            Probe::Security{watched.tls, watched.tls_host, io_, watched.tls_sessions});
         watched.probe->start([this, &watched](HealthTracker::ProbeResult result) {
             probe_finished(watched, std::move(result));
         });

@@ -10,6 +10,8 @@
 #include "metrics/bounds.h"
 #include "metrics/cell.h"
 #include "net/event_loop.h"
+#include "tls/client_context.h"
+#include "tls/io.h"
 
 #include <chrono>
 #include <cstdint>
@@ -33,6 +35,8 @@ public:
         std::string host;          ///< For the Host field of checks: host:port as configured.
         bool takes_traffic{true};  ///< Weight above 0.
         bool on_trial{false};      ///< Takes requests of a configuration on trial only.
+        std::shared_ptr<const tls::ClientContext> tls{};  ///< Null: in plain.
+        std::string tls_host{};                           ///< Whom it asks for.
     };
     struct PoolTargets {
         const config::Pool* config{nullptr};
@@ -94,6 +98,7 @@ private:
     void tick_slow_starts();
 
     net::EventLoop& loop_;
+    tls::Io io_{loop_};
     XoshiroRng rng_;
     Listener listener_;
     std::map<BackendKey, std::unique_ptr<Watched>> watched_;

@@ -1,5 +1,7 @@
 #include "backends/probe.h"
 
+#include "tls/session.h"
+
 #include <sys/epoll.h>
 
 #include <algorithm>
@@ -9,8 +11,12 @@
 namespace rproxy::backends {
 
 Probe::Probe(net::EventLoop& loop, const net::SocketAddress& address,
-             const config::HealthCheck& check, std::string host)
-    : loop_(loop), address_(address), check_(check), host_(std::move(host)) {}
+             const config::HealthCheck& check, std::string host, Security security)
+    : loop_(loop),
+      address_(address),
+      check_(check),
+      host_(std::move(host)),
+      security_(std::move(security)) {}
 
 Probe::~Probe() {
     if (stream_.open()) {
@@ -39,7 +45,9 @@ void Probe::on_timer() {
         return;
     }
     fail(FailureReason::Timeout,
-         stage_ == Stage::Connecting ? "connect timed out" : "no answer in time");
+         stage_ == Stage::Connecting    ? "connect timed out"
+         : stage_ == Stage::Handshaking ? "TLS handshake timed out"
+                                        : "no answer in time");
 }
 
 void Probe::on_event(std::uint32_t /*events*/) {
@@ -47,28 +55,57 @@ void Probe::on_event(std::uint32_t /*events*/) {
 }
 
 void Probe::go_on() {
-    if (stage_ == Stage::Connecting) {
-        const auto error = net::connect_result(stream_.fd());
-        if (error) {
-            fail(error.value() == ETIMEDOUT ? FailureReason::Timeout : FailureReason::Refused,
-                 error.message());
-            return;
-        }
-        if (!check_.path) {
-            pass("connected");
-            return;
-        }
-        request_ =
-            check_.method + " " + *check_.path + " HTTP/1.1\r\nHost: " +
-            check_.host.value_or(host_.starts_with("unix:") ? "localhost" : host_) +
-            "\r\nUser-Agent: rproxy-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n";
-        stage_ = Stage::Sending;
+    if (stage_ == Stage::Connecting && !connected()) {
+        return;
+    }
+    if (stage_ == Stage::Handshaking && !shook_hands()) {
+        return;
     }
     if (stage_ == Stage::Sending) {
         send_request();
     } else {
         read_status();
     }
+}
+
+/// False: it has ended.
+bool Probe::connected() {
+    if (const auto error = net::connect_result(stream_.fd())) {
+        fail(error.value() == ETIMEDOUT ? FailureReason::Timeout : FailureReason::Refused,
+             error.message());
+        return false;
+    }
+    if (security_.context) {
+        stream_.secure(security_.context->connect(security_.io, stream_.fd(), security_.host,
+                                                  &security_.sessions));
+        if (!stream_.secured()) {
+            fail(FailureReason::HealthCheck, "no resources for a check");
+            return false;
+        }
+    }
+    stage_ = Stage::Handshaking;
+    return true;
+}
+
+/// False: it has ended, or waits for the backend.
+bool Probe::shook_hands() {
+    const auto result = stream_.handshake();
+    if (result.status == net::IoResult::Status::WouldBlock) {
+        return false;
+    }
+    if (result.status != net::IoResult::Status::Ok) {
+        fail(FailureReason::HealthCheck, "TLS: " + std::string(stream_.layer()->problem()));
+        return false;
+    }
+    if (!check_.path) {
+        pass("connected");
+        return false;
+    }
+    request_ = check_.method + " " + *check_.path + " HTTP/1.1\r\nHost: " +
+               check_.host.value_or(host_.starts_with("unix:") ? "localhost" : host_) +
+               "\r\nUser-Agent: rproxy-health-check\r\nAccept: */*\r\nConnection: close\r\n\r\n";
+    stage_ = Stage::Sending;
+    return true;
 }
 
 void Probe::send_request() {

@@ -5,6 +5,8 @@
 #include "net/event_loop.h"
 #include "net/socket.h"
 #include "net/stream.h"
+#include "tls/client_context.h"
+#include "tls/io.h"
 
 #include <functional>
 #include <memory>
@@ -13,15 +15,24 @@
 
 namespace rproxy::backends {
 
-/// One active check of one backend: a TCP connect, or an HTTP request whose status is judged. A
-/// connection of its own each time, so that a backend that no longer accepts is found out. Control
+/// One active check of one backend: a connection that opens, with TLS where the pool has it, or an
+/// HTTP request over it whose status is judged. A connection of its own each time, so that a backend that no longer accepts is found out. Control
 /// thread; destroyed, it gives up without a result.
 class Probe final : public net::EventHandler {
 public:
     using Done = std::move_only_function<void(HealthTracker::ProbeResult)>;
 
+    /// How the backend is spoken to; a null context: in plain. What is referred to outlives the
+    /// probe.
+    struct Security {
+        std::shared_ptr<const tls::ClientContext> context;
+        std::string host;
+        tls::Io& io;
+        tls::SessionCache& sessions;
+    };
+
     Probe(net::EventLoop& loop, const net::SocketAddress& address, const config::HealthCheck& check,
-          std::string host);
+          std::string host, Security security);
     ~Probe();
     Probe(const Probe&) = delete;
     Probe& operator=(const Probe&) = delete;
@@ -30,11 +41,13 @@ public:
     void start(Done done);
 
 private:
-    enum class Stage : std::uint8_t { Connecting, Sending, Reading };
+    enum class Stage : std::uint8_t { Connecting, Handshaking, Sending, Reading };
 
     void on_event(std::uint32_t events) override;
     void on_timer();
     void go_on();
+    bool connected();
+    bool shook_hands();
     void send_request();
     void read_status();
     bool status_expected(unsigned status) const;
@@ -46,6 +59,7 @@ private:
     const net::SocketAddress address_;
     const config::HealthCheck check_;
     const std::string host_;
+    const Security security_;
     net::Stream stream_;
     Stage stage_{Stage::Connecting};
     std::string request_;

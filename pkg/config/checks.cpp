@@ -192,10 +192,19 @@ void check_fallback(Reader& reader, const Pool& pool, const Node& keys,
 
 void check_tls(Reader& reader, const Pool& pool, const Node& keys) {
     const Node* const node = keys.find("tls");
-    if (node == nullptr || !pool.tls || pool.tls->cert.has_value() == pool.tls->key.has_value()) {
+    if (node == nullptr || !pool.tls) {
         return;
     }
     const Reader::Scope scope(reader, "tls");
+    const bool nameless = std::ranges::any_of(
+        pool.backends, [](const Backend& backend) { return backend.address.is_unix(); });
+    if (nameless && pool.tls->verify && pool.tls->server_name.empty()) {
+        reader.fail(node->at, "a backend at a unix socket has no name that could be verified",
+                    "say who it is: server_name: NAME");
+    }
+    if (pool.tls->cert.has_value() == pool.tls->key.has_value()) {
+        return;
+    }
     const bool has_cert = pool.tls->cert.has_value();
     reader.fail(node->at, has_cert ? "'cert' without 'key'" : "'key' without 'cert'",
                 "a client certificate needs both");

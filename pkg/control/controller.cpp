@@ -2,7 +2,6 @@
 
 #include "config/diff.h"
 #include "config/load.h"
-#include "config/unsupported.h"
 #include "log/log.h"
 
 #include <sys/epoll.h>
@@ -158,10 +157,6 @@ bool Controller::consider(const std::string& text, const std::string& sha256, So
     auto loaded = config::load(text);
     if (!loaded) {
         reject(std::move(loaded.error()), text);
-        return false;
-    }
-    if (auto issues = config::unsupported(*loaded); !issues.empty()) {
-        reject(std::move(issues), text);
         return false;
     }
     snapshots_live_->fetch_add(1, std::memory_order_relaxed);

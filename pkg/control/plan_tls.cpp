@@ -41,6 +41,9 @@ std::expected<tls::Material, std::vector<config::Issue>> PlanTls::load(
 }
 
 void PlanTls::fill(runtime::Plan& plan, const tls::Material& material) {
+    for (std::size_t i = 0; i < plan.pools.size(); ++i) {
+        plan.pools[i].tls = material.pools[i];
+    }
     bool any = false;
     for (std::size_t i = 0; i < plan.listeners.size(); ++i) {
         auto& listener = plan.listeners[i];

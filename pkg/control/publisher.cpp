@@ -205,8 +205,8 @@ void Publisher::add_backends(const config::Pool& pool, const config::Backend& ba
             return;  // two names, or a name and an address, that mean the same backend
         }
         plan.backends.push_back({registry_.backend(key, *net::SocketAddress::of(endpoint)),
-                                 std::move(name), backend.address.to_string(), backend.weight,
-                                 backend.max_connections, backend.state});
+                                 std::move(name), backend.address.to_string(), backend.address.host,
+                                 backend.weight, backend.max_connections, backend.state});
     };
     if (net::SocketAddress::of(backend.address)) {
         add(backend.address, backend.name);

@@ -43,7 +43,7 @@ void add_targets(const runtime::PoolPlan& pool, backends::Monitor::PoolTargets& 
     for (const auto& backend : pool.backends) {
         if (with_shared || !backend.shared) {
             targets.targets.push_back({backend.backend, backend.admin_state, backend.address,
-                                       backend.weight != 0, on_trial});
+                                       backend.weight != 0, on_trial, pool.tls, backend.host});
         }
     }
 }

@@ -59,6 +59,7 @@ public:
     /// From now on everything goes through `layer`; handshake() comes first.
     void secure(std::unique_ptr<SecureLayer> layer) { layer_ = std::move(layer); }
     SecureLayer* layer() const { return layer_.get(); }
+    bool secured() const { return layer_ != nullptr; }
     /// Ok at once where nothing is encrypted.
     IoResult handshake() { return layer_ ? layer_->handshake() : IoResult{}; }
 

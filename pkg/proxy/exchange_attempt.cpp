@@ -126,7 +126,7 @@ Exchange::Step Exchange::start_attempt(bool fresh) {
     answer_.status = 0;
     to_client_.buffer().reserve(proxy_.buffer_capacity());
     connections.cells().last_request.set(proxy_.loop().wall_now());
-    attempt_.lease = fresh ? backends::Lease{} : connections.take_idle(*this);
+    attempt_.lease = fresh ? backends::Lease{} : connections.take_idle(*this, pool().plan->tls.get());
     attempt_.reused = static_cast<bool>(attempt_.lease);
     if (attempt_.reused) {
         connections.cells().connection_reuses_total.add();
@@ -134,7 +134,8 @@ Exchange::Step Exchange::start_attempt(bool fresh) {
         stage_ = Stage::Exchanging;
         return Step::Continue;
     }
-    auto lease = connections.connect(*this);
+    auto lease = connections.connect(
+        *this, {pool().plan->tls, pool().plan->backends[attempt_.slot].host});
     if (!lease) {
         connections.cells().connection_failures[metrics::ConnectionFailure::Unreachable].add();
         return attempt_failed(AttemptFacts::Failure::Connect);
@@ -173,12 +174,27 @@ Exchange::Step Exchange::check_connected() {
     if (!attempt_.lease->writable) {
         return Step::Wait;
     }
-    const auto error = net::connect_result(attempt_.lease->stream().fd());
-    if (error || attempt_.lease->peer_closed) {
-        cells.connection_failures[connection_failure(error.value())].add();
+    if (!attempt_.lease->connected) {
+        const auto error = net::connect_result(attempt_.lease->stream().fd());
+        if (error || attempt_.lease->peer_closed) {
+            cells.connection_failures[connection_failure(error.value())].add();
+            return attempt_failed(AttemptFacts::Failure::Connect);
+        }
+        attempt_.lease->connected = true;
+    }
+    const auto shaken = attempt_.lease->stream().handshake();
+    if (shaken.status == net::IoResult::Status::WouldBlock) {
+        return Step::Wait;
+    }
+    if (shaken.status != net::IoResult::Status::Ok) {
+        cells.connection_failures[metrics::ConnectionFailure::Tls].add();
+        proxy_.report_insecure_backend(*pool().slots[attempt_.slot]->backend(),
+                                       attempt_.lease->stream().layer()->problem());
         return attempt_failed(AttemptFacts::Failure::Connect);
     }
-    attempt_.lease->connected = true;
+    if (attempt_.lease->stream().secured()) {
+        attempt_.lease->readable = shaken.more || attempt_.lease->peer_closed;
+    }
     cells.connections_total.add();
     cells.connect_duration.observe(proxy_.loop().now() - attempt_.began);
     proxy_.loop().cancel(backend_timer_);

@@ -17,11 +17,11 @@ constexpr std::chrono::seconds kSweepInterval{1};
 
 Proxy::Proxy(net::EventLoop& loop, const Options& options)
     : loop_(loop),
+      tls_io_(loop),
       options_(options),
       recorder_(options.flight_records),
       rng_(options.seed),
-      defaults_(std::make_unique<config::Snapshot>()),
-      tls_io_(loop) {
+      defaults_(std::make_unique<config::Snapshot>()) {
     use_settings(*defaults_);
     loop_.set_turn_observer(
         [this](std::chrono::nanoseconds worked) { cells_.loop_lag.observe(worked); });
@@ -64,6 +64,13 @@ void Proxy::forget_handshake(Session& session) {
     }
 }
 
+void Proxy::report_insecure_backend(const backends::Backend& backend, std::string_view problem) {
+    if (const auto suppressed = insecure_backends_.admit(loop_.now())) {
+        log::warn("TLS with backend failed", "pool", backend.key().pool, "backend",
+                  backend.key().address, "problem", problem, "suppressed", *suppressed);
+    }
+}
+
 void Proxy::report_failed_handshake(Session& session, std::string_view problem) {
     if (const auto suppressed = handshake_failures_.admit(loop_.now())) {
         log::info("TLS handshake failed", "listener", session.listener().name, "client",
@@ -75,7 +82,7 @@ backends::ConnectionPool& Proxy::connection_pool(
     const std::shared_ptr<backends::Backend>& backend) {
     auto& pool = connection_pools_[backend->key()];
     if (!pool) {
-        pool = std::make_unique<backends::ConnectionPool>(loop_, backend, options_.worker);
+        pool = std::make_unique<backends::ConnectionPool>(loop_, tls_io_, backend, options_.worker);
     }
     pool->reinstate();
     return *pool;

@@ -141,6 +141,8 @@ public:
     /// is done per turn, so that no request waits for more than one key exchange.
     void queue_handshake(Session& session);
     void forget_handshake(Session& session);
+    /// The handshake with a backend failed: it is not whom the configuration trusts, or the like.
+    void report_insecure_backend(const backends::Backend& backend, std::string_view problem);
     void report_failed_handshake(Session& session, std::string_view problem);
     std::unique_ptr<Exchange> take_exchange(Session& session);
     void give_back(std::unique_ptr<Exchange> exchange);
@@ -173,6 +175,7 @@ private:
 
     ProxyCells cells_;  // first: it begins a cache line
     net::EventLoop& loop_;
+    tls::Io tls_io_;  // outlives all connections
     const Options options_;
     FlightRecorder recorder_;
     XoshiroRng rng_;
@@ -191,13 +194,13 @@ private:
     Session* sessions_{nullptr};
     std::vector<std::unique_ptr<Exchange>> stock_;
     std::vector<Session*> woken_;  // to go on at the end of this turn
-    tls::Io tls_io_;
     std::deque<Session*> handshakes_;  // that can go on, first come first served
     bool draining_{false};
     bool closing_{false};
     net::MemberTimer<Proxy, &Proxy::sweep_pools> sweep_timer_{*this};
     log::RateLimiter accept_failures_{1, std::chrono::seconds{10}};
     log::RateLimiter handshake_failures_{5, std::chrono::seconds{10}};
+    log::RateLimiter insecure_backends_{5, std::chrono::seconds{10}};
 };
 
 }  // namespace rproxy::proxy

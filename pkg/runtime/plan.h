@@ -8,6 +8,7 @@
 #include "metrics/labels.h"
 #include "routing/route_table.h"
 #include "runtime/sticky_cookies.h"
+#include "tls/client_context.h"
 #include "tls/server_context.h"
 #include "tls/ticket_keys.h"
 
@@ -64,6 +65,7 @@ struct BackendPlan {
     std::shared_ptr<backends::Backend> backend;
     std::string name;     ///< The metrics' label.
     std::string address;  ///< As configured: a name stays a name.
+    std::string host;     ///< Of it, without the port: whom TLS asks for.
     std::uint32_t weight{1};
     std::uint32_t max_connections{0};
     config::AdminState admin_state{config::AdminState::Up};
@@ -78,6 +80,7 @@ struct PoolPlan {
     std::vector<BackendPlan> backends;      ///< Names resolved: each address its own.
     std::optional<std::uint32_t> fallback;  ///< Of when_all_down: {pool}, by index.
     std::optional<StickyCookies> sticky;
+    std::shared_ptr<const tls::ClientContext> tls;  ///< Null: in plain.
 };
 
 /// A Snapshot compiled for the request path: names resolved to indexes, states looked up.

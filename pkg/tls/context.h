@@ -20,7 +20,7 @@ struct SettingProblem {
 };
 
 /// TLS 1.2 and 1.3 with the curves and ciphers of Mozilla's intermediate configuration 5.7, without
-/// its finite-field Diffie-Hellman (docs/adr/0009).
+/// its finite-field Diffie-Hellman (docs/adr/0011).
 Openssl<SSL_CTX> make_context(const SSL_METHOD* method);
 void set_versions(SSL_CTX& context, config::TlsVersion least, config::TlsVersion most);
 /// Names of either version, as config::ListenerTls::ciphers has them.

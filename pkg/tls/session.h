@@ -21,7 +21,7 @@ namespace rproxy::tls {
 enum class Version : std::uint8_t { Unknown, Tls12, Tls13 };
 
 /// TLS on one non-blocking socket, either side of it. Reads ask the socket once for as much as it
-/// has and stop when it is empty; all records of a write leave in one send (docs/adr/0009). OpenSSL
+/// has and stop when it is empty; all records of a write leave in one send (docs/adr/0011). OpenSSL
 /// never waits for the socket to take something: what it would not take stays here, and `write`
 /// tells of the last byte only once all is sent.
 ///

@@ -186,6 +186,10 @@ INSTANTIATE_TEST_SUITE_P(
              "3\n"},
         Case{"CertWithoutKey", "pools: {a: {backends: [], tls: {cert: c}}}",
              "f:1:32: pools.a.tls: 'cert' without 'key', a client certificate needs both\n"},
+        Case{"NamelessBackendToVerify",
+             "pools: {a: {backends: [\"unix:/s\"], tls: {}}}",
+             "f:1:41: pools.a.tls: a backend at a unix socket has no name that could be verified, "
+             "say who it is: server_name: NAME\n"},
         Case{"RedirectBesideTls",
              "backends: []\nlisteners:\n- tls: {certificates: [{cert: c, key: k}]}\n"
              "  https_redirect: {}",

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -138,7 +139,11 @@ private:
         maybe(pool.resolve_interval, time());
         if (flip()) {
             pool.tls = BackendTls{.verify = flip()};
-            maybe(pool.tls->server_name, std::string("web.internal"));
+            const bool nameless = std::ranges::any_of(
+                pool.backends, [](const Backend& each) { return each.address.is_unix(); });
+            if (nameless || flip()) {
+                pool.tls->server_name = "web.internal";
+            }
             maybe(pool.tls->ca, std::optional(file()));
             if (flip()) {
                 pool.tls->cert = file();

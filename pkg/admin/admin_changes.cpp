@@ -2,12 +2,12 @@
 #include "base/ip_address.h"
 #include "config/diff.h"
 #include "config/load.h"
+#include "control/config_writer.h"
 #include "http/syntax.h"
 #include "log/log.h"
 
 #include <unistd.h>
 
-#include <cstdio>
 #include <fstream>
 #include <iterator>
 
@@ -141,16 +141,10 @@ void AdminServer::Server::write_config(const httplib::Request& request,
             return;
         }
     }
-    // A new file renamed over the old one: no reader ever sees half of it.
-    const std::string temporary = path + ".new";
-    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
-    file << request.body;
-    file.close();
-    if (!file || !writable() || std::rename(temporary.c_str(), path.c_str()) != 0) {
-        std::remove(temporary.c_str());
+    if (const auto written = control::replace_config_file(path, request.body); !written) {
         response.status = 403;
         response.set_content(
-            error_json("the configuration file cannot be written",
+            error_json("the configuration file cannot be written: " + written.error(),
                        "change the ConfigMap it is mounted from: kubectl edit configmap"),
             kJson);
         return;

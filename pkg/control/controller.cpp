@@ -15,6 +15,8 @@ namespace {
 constexpr std::size_t kMostVersions = 20;
 constexpr std::uint32_t kMostReportsPending = 64;
 constexpr std::chrono::milliseconds kIdlePoll{10};
+/// An address that cannot be listened on is tried again this often.
+constexpr std::chrono::milliseconds kListenAgain{1000};
 
 backends::FailureReason reason_of(backends::TrafficFailure failure) {
     switch (failure) {
@@ -50,7 +52,7 @@ Controller::Controller(net::EventLoop& loop, Workers& workers, Options options)
       options_(std::move(options)),
       snapshots_live_(std::make_shared<std::atomic<std::int64_t>>(0)),
       publisher_(
-          loop, workers, {workers.size(), options_.seed, {}},
+          loop, workers, {workers.size(), options_.seed},
           {[this](const auto& key, const auto& name, const auto& transition) {
                on_transition(key, name, transition);
            },
@@ -61,6 +63,7 @@ Controller::Controller(net::EventLoop& loop, Workers& workers, Options options)
       certificate_events_(std::make_unique<WatchEvents>(*this, &Controller::poll_certificates)) {
     if (!options_.state_dir.empty()) {
         last_known_good_.emplace(options_.state_dir);
+        rolled_back_ = last_known_good_->load_rolled_back();
     }
 }
 
@@ -78,6 +81,12 @@ void Controller::start() {
         use_last_known_good(last_reload_ && !last_reload_->issues.empty()
                                 ? last_reload_->issues.front().message
                                 : "the configuration file cannot be read");
+    }
+    if (source_ == Source::None && rolled_back_ && file_ &&
+        file_->sha256 == rolled_back_->sha256) {
+        log::warn("running on a configuration that was rolled back", "reason",
+                  "there is no other to run on", "evidence", rolled_back_->evidence);
+        consider(file_->text, file_->sha256, Source::File);
     }
     if (source_ == Source::None) {
         listen_without_configuration();
@@ -131,6 +140,7 @@ void Controller::handle(ConfigWatcher::Result result) {
         return;
     }
     rolled_back_.reset();
+    awaiting_listeners_.reset();
     if (is_in_use(change.sha256)) {
         if (rollout_ && rollout_->candidate().sha256 != change.sha256) {
             abandon_rollout();
@@ -153,6 +163,9 @@ void Controller::unchanged() {
 }
 
 bool Controller::consider(const std::string& text, const std::string& sha256, Source source) {
+    if (source == Source::File) {
+        awaiting_listeners_.reset();
+    }
     publishing_since_ = loop_.now();
     auto loaded = config::load(text);
     if (!loaded) {
@@ -176,6 +189,7 @@ bool Controller::consider(const std::string& text, const std::string& sha256, So
     const auto published = publisher_.publish(snapshot, generation_ + 1);
     if (!published) {
         reject(published.error(), text);
+        await_listeners(snapshot, text, sha256, source);
         return false;
     }
     if (replaced) {
@@ -215,9 +229,7 @@ void Controller::accept(std::shared_ptr<const config::Snapshot> snapshot, const 
         }  // else a rollout was promoted, and what is wrong with the file since stays visible
         last_success_ = applied_;
         if (last_known_good_) {
-            if (const auto saved = last_known_good_->save(text, loop_.wall_now()); !saved) {
-                log::warn("cannot keep the accepted configuration", "error", saved.error());
-            }
+            keep(text);
         }
     }
     note({.kind = Event::Kind::Config,
@@ -244,6 +256,18 @@ std::string Controller::format_issue(const config::Issue& issue) const {
     return config::format(issue, base_name(options_.config_path));
 }
 
+void Controller::keep(const std::string& text) {
+    if (const auto saved = last_known_good_->save(text, loop_.wall_now()); !saved) {
+        log::error("cannot keep the accepted configuration", "error", saved.error(), "hint",
+                   "a restart may find no configuration, or an older one");
+        note({.kind = Event::Kind::Config,
+              .generation = generation_,
+              .result = "not_kept",
+              .message = "not kept in --state-dir: " + saved.error()});
+    }
+    last_known_good_->forget_rolled_back();
+}
+
 void Controller::reject(std::vector<config::Issue> issues, const std::string& text) {
     ++reloads_[static_cast<std::size_t>(ReloadResult::Rejected)];
     log::error(
@@ -257,6 +281,30 @@ void Controller::reject(std::vector<config::Issue> issues, const std::string& te
     last_reload_ = LastReload{ReloadResult::Rejected, loop_.wall_now(), std::move(issues), text};
     publishing_since_.reset();
     watch_certificates();
+}
+
+/// After a rejection: if it was for an address, which may be taken by somebody who is about to let
+/// go of it (the process that this one replaces), looks again until the file changes.
+void Controller::await_listeners(std::shared_ptr<const config::Snapshot> snapshot,
+                                 const std::string& text, const std::string& sha256,
+                                 Source source) {
+    if (source == Source::File && !publisher_.can_listen(*snapshot)) {
+        awaiting_listeners_ = AwaitingListeners{std::move(snapshot), text, sha256};
+        loop_.arm(listen_timer_, loop_.now() + kListenAgain);
+    }
+}
+
+void Controller::on_listen_timer() {
+    if (!awaiting_listeners_) {
+        return;
+    }
+    if (!publisher_.can_listen(*awaiting_listeners_->snapshot)) {
+        loop_.arm(listen_timer_, loop_.now() + kListenAgain);
+        return;
+    }
+    const auto awaited = *std::exchange(awaiting_listeners_, std::nullopt);
+    log::info("its addresses can be listened on now", "sha256", awaited.sha256.substr(0, 12));
+    consider(awaited.text, awaited.sha256, Source::File);
 }
 
 void Controller::use_last_known_good(const std::string& why) {
@@ -273,8 +321,14 @@ void Controller::use_last_known_good(const std::string& why) {
         return;
     }
     const auto rejected = last_reload_;
-    if (consider((*kept)->text, (*kept)->sha256, Source::LastKnownGood)) {
-        last_reload_ = rejected;  // what is wrong with the file stays visible
+    const auto counted = reloads_;
+    const bool accepted = consider((*kept)->text, (*kept)->sha256, Source::LastKnownGood);
+    // What is wrong with the file stays visible, and the copy is no file that somebody changed.
+    last_reload_ = rejected;
+    reloads_ = counted;
+    if (!accepted) {
+        log::error("the kept configuration is not valid", "path", last_known_good_->path());
+    } else {
         log::warn(
             "running on the last known good configuration", "reason", why, "accepted",
             std::chrono::duration_cast<std::chrono::seconds>((*kept)->accepted.time_since_epoch())

@@ -158,6 +158,10 @@ private:
     bool consider(const std::string& text, const std::string& sha256, Source source);
     void accept(std::shared_ptr<const config::Snapshot> snapshot, const std::string& text,
                 const std::string& sha256, Source source);
+    void keep(const std::string& text);
+    void await_listeners(std::shared_ptr<const config::Snapshot> snapshot, const std::string& text,
+                         const std::string& sha256, Source source);
+    void on_listen_timer();
     void reject(std::vector<config::Issue> issues, const std::string& text);
     // controller_rollout.cpp
     using RolloutResult = metrics::RolloutResult;
@@ -211,7 +215,13 @@ private:
     std::optional<LastReload> last_reload_;
     std::optional<WallTime> last_success_;
     std::array<std::uint64_t, 4> reloads_{};
-    std::optional<Rollout> rollout_;  // the publisher has a trial exactly then
+    struct AwaitingListeners {
+        std::shared_ptr<const config::Snapshot> snapshot;
+        std::string text;
+        std::string sha256;
+    };
+    std::optional<AwaitingListeners> awaiting_listeners_;  // rejected for an address only
+    std::optional<Rollout> rollout_;                       // the publisher has a trial exactly then
     std::optional<RolledBack> rolled_back_;
     std::array<std::uint64_t, metrics::label_count<RolloutResult>()> rollouts_{};
     std::array<SideTotals, metrics::label_count<metrics::RolloutSide>()> rollout_totals_{};
@@ -227,6 +237,7 @@ private:
     net::MemberTimer<Controller, &Controller::poll_certificates> certificate_timer_{*this};
     net::MemberTimer<Controller, &Controller::on_drain_timer> drain_timer_{*this};
     net::MemberTimer<Controller, &Controller::on_rollout_timer> rollout_timer_{*this};
+    net::MemberTimer<Controller, &Controller::on_listen_timer> listen_timer_{*this};
 };
 
 }  // namespace rproxy::control

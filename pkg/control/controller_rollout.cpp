@@ -65,6 +65,7 @@ bool Controller::begin_rollout(Candidate candidate) {
     const auto published = publisher_.try_out(candidate.snapshot, generation_ + 1);
     if (!published) {
         reject(published.error(), candidate.text);
+        await_listeners(candidate.snapshot, candidate.text, candidate.sha256, Source::File);
         return false;
     }
     if (replaced) {
@@ -150,8 +151,14 @@ void Controller::roll_back(const std::string& evidence) {
     count_rollout(RolloutResult::RolledBack, *publisher_.trial_cells());
     const Candidate candidate = rollout_->candidate();
     end_rollout();
+    const RolledBack rolled_back{candidate.sha256, evidence};
+    if (last_known_good_) {
+        if (const auto saved = last_known_good_->save_rolled_back(rolled_back); !saved) {
+            log::warn("cannot remember what was rolled back", "error", saved.error());
+        }
+    }
     if (file_ && file_->sha256 == candidate.sha256) {
-        rolled_back_ = RolledBack{candidate.sha256, evidence};
+        rolled_back_ = rolled_back;
         note_rolled_back(candidate.text);
     }  // else what is wrong with the file since stays visible
     log::error("configuration rolled back", "sha256", candidate.sha256.substr(0, 12), "evidence",

@@ -23,6 +23,7 @@ namespace rproxy::control {
 namespace {
 
 constexpr std::string_view kMagic = "rproxy-last-known-good 1";
+constexpr std::string_view kRolledBackMagic = "rproxy-rolled-back 1";
 constexpr ByteSize kMaxSize = mib(64);
 
 std::unexpected<std::string> failure(std::string_view doing, const std::string& path, int error) {
@@ -119,7 +120,9 @@ std::expected<LastKnownGood::Entry, std::string_view> parse_entry(std::string_vi
 }  // namespace
 
 LastKnownGood::LastKnownGood(std::string directory)
-    : directory_(std::move(directory)), path_(directory_ + "/last-known-good") {}
+    : directory_(std::move(directory)),
+      path_(directory_ + "/last-known-good"),
+      rolled_back_path_(directory_ + "/rolled-back") {}
 
 std::expected<void, std::string> LastKnownGood::save(const std::string& text, WallTime accepted) {
     const auto accepted_ms =
@@ -127,12 +130,17 @@ std::expected<void, std::string> LastKnownGood::save(const std::string& text, Wa
     const std::string bytes = std::string(kMagic) + "\nsha256 " + sha256_hex(text) +
                               "\naccepted_unix_ms " + std::to_string(accepted_ms) + "\nbytes " +
                               std::to_string(text.size()) + "\n\n" + text;
+    return replace(path_, bytes);
+}
+
+std::expected<void, std::string> LastKnownGood::replace(const std::string& path,
+                                                        const std::string& bytes) {
     // Its own name for each process: two that share the directory over a restart never write into
     // one file.
-    const std::string temporary = path_ + "." + std::to_string(::getpid()) + ".tmp";
+    const std::string temporary = path + "." + std::to_string(::getpid()) + ".tmp";
     auto written = write_durably(temporary, bytes);
-    if (written && std::rename(temporary.c_str(), path_.c_str()) != 0) {
-        written = failure("replace", path_, errno);
+    if (written && std::rename(temporary.c_str(), path.c_str()) != 0) {
+        written = failure("replace", path, errno);
     }
     if (!written) {
         ::unlink(temporary.c_str());
@@ -154,6 +162,35 @@ std::expected<std::optional<LastKnownGood::Entry>, std::string> LastKnownGood::l
         return std::unexpected(path_ + " cannot be trusted: " + std::string(entry.error()));
     }
     return std::move(*entry);
+}
+
+std::expected<void, std::string> LastKnownGood::save_rolled_back(const RolledBack& rolled_back) {
+    return replace(rolled_back_path_, std::string(kRolledBackMagic) + "\nsha256 " +
+                                          rolled_back.sha256 + "\nevidence " +
+                                          rolled_back.evidence + "\n");
+}
+
+std::optional<RolledBack> LastKnownGood::load_rolled_back() const {
+    const auto content = read_file(rolled_back_path_, kMaxSize);
+    if (!content) {
+        return std::nullopt;
+    }
+    std::string_view bytes = content->text;
+    if (!bytes.starts_with(kRolledBackMagic) ||
+        !bytes.substr(kRolledBackMagic.size()).starts_with('\n')) {
+        return std::nullopt;
+    }
+    bytes.remove_prefix(kRolledBackMagic.size() + 1);
+    const auto sha256 = take_line(bytes, "sha256");
+    const auto evidence = take_line(bytes, "evidence");
+    if (!sha256 || !evidence) {
+        return std::nullopt;
+    }
+    return RolledBack{std::string(*sha256), std::string(*evidence)};
+}
+
+void LastKnownGood::forget_rolled_back() {
+    ::unlink(rolled_back_path_.c_str());
 }
 
 }  // namespace rproxy::control

@@ -156,6 +156,14 @@ std::expected<std::vector<net::Fd>, std::error_code> Publisher::bind_for_all(
     return fds;
 }
 
+bool Publisher::can_listen(const config::Snapshot& snapshot) const {
+    return std::ranges::all_of(snapshot.listeners, [this](const auto& listener) {
+        std::uint16_t port = listener.address.port;
+        return listeners_.contains(listener.address.to_string()) ||
+               bind_for_all(listener, port).has_value();
+    });
+}
+
 std::expected<std::vector<std::vector<proxy::Proxy::Socket>>, std::vector<config::Issue>>
 Publisher::open_listeners(runtime::Plan& plan, const runtime::Plan* leaving) {
     std::vector<std::vector<proxy::Proxy::Socket>> sockets(workers_.size());

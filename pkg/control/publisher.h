@@ -30,7 +30,6 @@ public:
     struct Options {
         std::size_t workers{1};
         std::uint64_t seed{0};
-        Duration drain_timeout{0};
     };
     struct Listener {
         std::function<void(const backends::BackendKey&, const std::string& name,
@@ -49,6 +48,10 @@ public:
     /// failure (an address that cannot be listened on) nothing has changed.
     std::expected<void, std::vector<config::Issue>> publish(
         std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation);
+
+    /// Whether the addresses that `snapshot` has and the running configuration does not can be
+    /// listened on at this moment.
+    bool can_listen(const config::Snapshot& snapshot) const;
 
     /// Puts `snapshot` on trial beside the running configuration, in the place of another trial:
     /// its new backends are probed at once, its listeners and what concerns whole client
@@ -181,7 +184,7 @@ private:
         MonotonicTime last{};
         bool stale{false};  // a change since then waits for the timer
     };
-    std::map<std::string, Rebuilds> rebuilds_;  // by pool
+    std::map<std::string, Rebuilds> rebuilds_;                 // by pool
     std::map<backends::BackendKey, std::string> shown_names_;  // of revision shown_names_of_
     std::uint64_t shown_names_of_{0};
     net::MemberTimer<Publisher, &Publisher::rebuild_stale> rebuild_timer_{*this};

@@ -32,12 +32,6 @@ struct RolloutStatus {
     SideCounts candidate_counts;
 };
 
-/// Why a configuration was rolled back: remembered until the file has other bytes.
-struct RolledBack {
-    std::string sha256;
-    std::string evidence;
-};
-
 /// The course of one rollout: its stages and when they began. Time and what was seen are arguments.
 /// Control thread.
 class Rollout {

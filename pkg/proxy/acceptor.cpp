@@ -3,6 +3,7 @@
 #include "proxy/proxy.h"
 
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 namespace rproxy::proxy {
 
@@ -12,6 +13,7 @@ Acceptor::Acceptor(Proxy& proxy, net::Fd fd, const runtime::ListenerPlan& plan)
       state_(plan.state),
       port_(plan.port),
       proxy_protocol_(plan.config.proxy_protocol),
+      backlog_(plan.config.backlog),
       rules_(plan.rules) {
     proxy_.loop().add(fd_.get(), EPOLLIN, *this);
 }
@@ -24,6 +26,11 @@ void Acceptor::update(const runtime::ListenerPlan& plan) {
     state_ = plan.state;
     proxy_protocol_ = plan.config.proxy_protocol;
     rules_ = plan.rules;
+    if (backlog_ != plan.config.backlog) {
+        backlog_ = plan.config.backlog;
+        // Again on a socket that listens: only the length of its queue changes.
+        ::listen(fd_.get(), static_cast<int>(backlog_));
+    }
 }
 
 void Acceptor::on_event(std::uint32_t /*events*/) {

@@ -34,6 +34,7 @@ private:
     std::shared_ptr<runtime::ListenerState> state_;
     std::uint16_t port_;
     bool proxy_protocol_;
+    std::uint32_t backlog_;
     std::shared_ptr<const runtime::ListenerRules> rules_;
     net::MemberTimer<Acceptor, &Acceptor::on_timer> retry_{*this};
 };

@@ -1,9 +1,17 @@
 #include "integration/setup.h"
 
+#include <arpa/inet.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <nlohmann/json.hpp>
+#include <sys/socket.h>
 
 #include <csignal>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <set>
 #include <string>
 
 namespace rproxy::test {
@@ -13,6 +21,30 @@ namespace {
 void expect_answers(const RunningProxy& proxy, const std::string& body) {
     EXPECT_EQ(proxy.get().body, body);
     EXPECT_EQ(proxy.get().body, body);
+}
+
+/// The longest that the accept queues of the sockets of this process that listen on `port` may
+/// grow; nothing if they differ or there are none.
+std::optional<std::uint32_t> listen_queue(std::uint16_t port) {
+    std::set<std::uint32_t> lengths;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+        const int fd = std::stoi(entry.path().filename());
+        int listens = 0;
+        socklen_t size = sizeof listens;
+        sockaddr_in address{};
+        socklen_t address_size = sizeof address;
+        if (::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) != 0 || listens == 0 ||
+            ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &address_size) != 0 ||
+            address.sin_family != AF_INET || ntohs(address.sin_port) != port) {
+            continue;
+        }
+        tcp_info info{};
+        socklen_t info_size = sizeof info;
+        if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &info_size) == 0) {
+            lengths.insert(info.tcpi_sacked);  // of a listener: its backlog (net/ipv4/tcp.c)
+        }
+    }
+    return lengths.size() == 1 ? std::optional(*lengths.begin()) : std::nullopt;
 }
 
 class Reload : public testing::Test {
@@ -234,6 +266,50 @@ TEST_F(Reload, AnAddressThatIsTakenIsRejectedAndChangesNothing) {
     const auto errors = proxy.admin().json("/api/v1/config").at("last_result").at("errors");
     ASSERT_EQ(errors.size(), 1U);
     EXPECT_EQ(errors[0].at("path"), "listeners[1].address");
+}
+
+TEST_F(Reload, AnAddressThatIsTakenIsTriedAgainUntilItIsFree) {
+    auto taken = std::make_unique<Socket>(Socket::listen_tcp(0));
+    const auto port = std::to_string(taken->local_port());
+    auto proxy = ProxyUnderTest::with_yaml(to(old_));
+    proxy.reload_rejected("listeners: [{name: http, address: \"127.0.0.1:" + port + "\"}]\n" +
+                          to(new_));
+    taken.reset();
+    EXPECT_TRUE(wait_until([&] { return proxy.metric("rproxy_config_generation") == 2; }));
+    EXPECT_EQ(std::to_string(proxy.port()), port);
+    EXPECT_EQ(proxy.metric("rproxy_config_reloads_total", {{"result", "rejected"}}), 1)
+        << "a try that fails again is no rejection again";
+    expect_answers(proxy, "new");
+}
+
+TEST_F(Reload, AChangedBacklogAppliesToOpenListeners) {
+    const auto listener = [](int backlog) {
+        return "listeners: [{name: http, address: \"127.0.0.1:0\", backlog: " +
+               std::to_string(backlog) + "}]\n";
+    };
+    auto proxy = ProxyUnderTest::with_yaml(listener(64) + to(old_));
+    const auto port = proxy.port();
+    ASSERT_EQ(listen_queue(port), 64U);
+    proxy.reload(listener(7) + to(old_));
+    EXPECT_EQ(proxy.port(), port);
+    EXPECT_TRUE(wait_until([&] { return listen_queue(port) == 7U; }));
+}
+
+TEST_F(Reload, ABrokenCopyIsReportedAndNotTheFilesFault) {
+    const TempDir state;
+    state.write("last-known-good", "rubbish");
+    auto proxy = ProxyUnderTest::with_yaml("backends: [nonsense\n",
+                                           {.await_ready = false, .state_dir = state.path()});
+    const auto config = proxy.admin().json("/api/v1/config");
+    EXPECT_EQ(config.at("source"), "none");
+    EXPECT_NE(config.at("last_result").at("text").get<std::string>().find("[nonsense"),
+              std::string::npos)
+        << "the errors shown are the file's: " << config.at("last_result");
+    EXPECT_EQ(proxy.get().status, 503);
+    proxy.reload(to(new_));
+    expect_answers(proxy, "new");
+    EXPECT_NE(read_file(state / "last-known-good").find(new_.address()), std::string::npos)
+        << "a good file takes its place";
 }
 
 TEST_F(Reload, AStartWithoutAFileSaysSoAndRecovers) {

@@ -372,6 +372,25 @@ TEST_F(Rollout, ARolledBackFileIsNotTriedAgainUntilItsBytesChange) {
     EXPECT_TRUE(wait_until([&] { return ended(proxy, "promoted") == 1; }));
 }
 
+TEST_F(Rollout, ARestartDoesNotTakeARolledBackFileForAFirstOne) {
+    const TempDir state;
+    const std::string text = to(new_) + rollout("canary: 50%, for: 1h");
+    new_.stop();
+    {
+        auto first = ProxyUnderTest::with_yaml(to(old_), {.state_dir = state.path()});
+        first.write(text);
+        ASSERT_TRUE(wait_until([&] { return ended(first, "rolled_back") == 1; }));
+    }
+    auto proxy = ProxyUnderTest::with_yaml(text, {.state_dir = state.path()});
+    EXPECT_EQ(answers(proxy), (std::set<std::string>{"old"}));
+    EXPECT_EQ(config(proxy).at("source"), "last_known_good");
+    EXPECT_EQ(config(proxy).at("last_result").at("result"), "rolled_back");
+    // Without a copy to run on it is better than nothing.
+    std::filesystem::remove(state / "last-known-good");
+    const auto alone = ProxyUnderTest::with_yaml(text, {.state_dir = state.path()});
+    EXPECT_EQ(config(alone).at("source"), "file");
+}
+
 TEST_F(Rollout, ARolledBackFileIsTriedAgainOnSighup) {
     new_.stop();
     ProxyProcess proxy(to(old_));

@@ -89,6 +89,7 @@ class Run:
         self.proxy = PROXIES[arguments.proxy](root, arguments.program)
         self.swaps = {}
         self.resident = []
+        self.clients = None
 
     def start(self):
         for backend in self.web + self.steady:
@@ -114,7 +115,7 @@ class Run:
 
     async def go(self):
         before = self.proxy.descriptors()
-        clients = Clients(self.port)
+        clients = self.clients = Clients(self.port)
         clients.start()
         await asyncio.sleep(1)
         restarts = await self.change_all()
@@ -141,13 +142,17 @@ class Run:
                 backend.kill()
 
 
-def report(result):
+def report_clients(tallies):
+    print(f"  {'clients':20} {'requests':>9} {'failed':>7} {'closed':>7}")
+    for kind, tally in tallies.items():
+        why = ", ".join(f"{count} {what}" for what, count in tally.failures.items())
+        print(f"  {kind:20} {tally.requests:9} {sum(tally.failures.values()):7} {tally.closed:7}  {why}")
+
+
+def report(result, tallies):
     print(f"{result['proxy']}: {sum(result['swaps'].values())} files ({result['swaps']}), "
           f"{result['backend_restarts']} backends killed and started")
-    print(f"  {'clients':20} {'requests':>9} {'failed':>7} {'closed':>7}")
-    for kind, requests in result["requests"].items():
-        why = ", ".join(f"{count} {what}" for what, count in result["why"].get(kind, {}).items())
-        print(f"  {kind:20} {requests:9} {result['failed'][kind]:7} {result['closed'][kind]:7}  {why}")
+    report_clients(tallies)
     print(f"  descriptors before and after: {result['descriptors']}; processes at the end: {result['processes']}; "
           f"resident MiB: {result['resident_mib']}", flush=True)
 
@@ -183,7 +188,7 @@ def main():
         try:
             run.start()
             result = asyncio.run(run.go())
-            report(result)
+            report(result, run.clients.tallies)
             if arguments.json:
                 with open(arguments.json, "w", encoding="utf-8") as file:
                     json.dump(result, file, indent=1)

@@ -88,11 +88,13 @@ class Clients:
         self.stopping = False
         self.tasks = []
 
-    def start(self):
+    def start(self, without=()):
         numbers = itertools.count()
         for count, kind, run in ((4, "keep-alive GET", self.keep_alive), (2, "new connection GET", self.new_connections),
                                  (2, "POST upload", self.uploads), (2, "long download", self.downloads),
                                  (2, "slow reader", self.slow_reader), (2, "WebSocket", self.websocket)):
+            if kind in without:
+                continue
             tally = self.tallies[kind] = Tally()
             self.tasks += [asyncio.create_task(run(tally, next(numbers))) for _ in range(count)]
 

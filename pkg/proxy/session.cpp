@@ -90,6 +90,7 @@ void Session::hand_shake() {
 }
 
 void Session::finish_handshake(Handshake::Outcome outcome) {
+    proxy_.forget_handshake(*this);  // its time may be up while it waits for its turn
     handshake_->report(outcome);
     if (outcome != Handshake::Outcome::Done) {
         const bool answered = handshake_->answer_plain_http();

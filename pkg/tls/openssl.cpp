@@ -24,8 +24,7 @@ std::string take_error() {
 
 std::string name_text(const X509_NAME* name) {
     const Openssl<BIO> out(BIO_new(BIO_s_mem()));
-    constexpr unsigned long kFlags = XN_FLAG_RFC2253 & ~ASN1_STRFLGS_UTF8_CONVERT;
-    X509_NAME_print_ex(out.get(), name, 0, kFlags | ASN1_STRFLGS_ESC_MSB);
+    X509_NAME_print_ex(out.get(), name, 0, XN_FLAG_RFC2253);
     char* text = nullptr;
     const long size = BIO_get_mem_data(out.get(), &text);
     return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : std::string();

@@ -21,7 +21,8 @@ namespace rproxy::tls {
 namespace {
 
 /// In the order of our preference; `h2` will stand before it.
-constexpr auto kProtocols = std::to_array<unsigned char>({8, 'h', 't', 't', 'p', '/', '1', '.', '1'});
+constexpr auto kProtocols =
+    std::to_array<unsigned char>({8, 'h', 't', 't', 'p', '/', '1', '.', '1'});
 
 }  // namespace
 
@@ -165,6 +166,32 @@ void set_session_id_context(SSL_CTX& context, const config::ListenerTls& config,
     SSL_CTX_set_session_id_context(&context, digest.data(), size);
 }
 
+/// What a listener asks of all its clients. Every context needs all of it: of the one that is
+/// chosen by name OpenSSL takes the ciphers of TLS 1.2, the client authorities and the protocols,
+/// too.
+std::expected<void, SettingProblem> set_rules(SSL_CTX& context, const config::ListenerTls& config,
+                                              std::optional<std::string_view> client_ca) {
+    set_versions(context, config.min_version, config.max_version);
+    if (!config.ciphers.empty()) {
+        if (auto set = set_ciphers(context, config.ciphers); !set) {
+            return set;
+        }
+    }
+    set_session_id_context(context, config, client_ca);
+    if (!client_ca) {
+        return {};
+    }
+    auto names = trust(context, *client_ca);
+    if (!names) {
+        return std::unexpected{std::move(names.error())};
+    }
+    SSL_CTX_set_client_CA_list(&context, names->release());
+    const bool required = config.client_auth != config::ClientAuth::Optional;
+    SSL_CTX_set_verify(&context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+                       nullptr);
+    return {};
+}
+
 }  // namespace
 
 std::expected<std::shared_ptr<const ServerContext>, SettingProblem> ServerContext::make(
@@ -189,37 +216,21 @@ std::expected<std::shared_ptr<const ServerContext>, SettingProblem> ServerContex
         SSL_CTX_set_app_data(context.get(), &parts);
         for (const std::size_t index : set) {
             if (auto used = use_certificate(*context, parts.certificates[index]); !used) {
-                used.error().message =
-                    config.certificates[index].cert + " " + used.error().message;
+                used.error().message = config.certificates[index].cert + " " + used.error().message;
                 return std::unexpected{std::move(used.error())};
             }
         }
-        set_session_id_context(*context, config, client_ca);
+        if (auto done = set_rules(*context, config, client_ca); !done) {
+            return std::unexpected{std::move(done.error())};
+        }
         set_callback(*context, SSL_CTRL_SET_TLSEXT_STATUS_REQ_CB, Callbacks::staple);
+        SSL_CTX_set_alpn_select_cb(context.get(), Callbacks::choose_protocol, nullptr);
         parts.contexts.push_back(std::move(context));
     }
-    // All else is taken from the context that a connection begins with.
+    // Asked before another context is chosen, or always of the one that a connection began with.
     SSL_CTX& first = *parts.contexts.front();
-    set_versions(first, config.min_version, config.max_version);
-    if (!config.ciphers.empty()) {
-        if (auto set = set_ciphers(first, config.ciphers); !set) {
-            return std::unexpected{std::move(set.error())};
-        }
-    }
-    if (client_ca) {
-        auto names = trust(first, *client_ca);
-        if (!names) {
-            return std::unexpected{std::move(names.error())};
-        }
-        SSL_CTX_set_client_CA_list(&first, names->release());
-        const bool required = config.client_auth != config::ClientAuth::Optional;
-        SSL_CTX_set_verify(&first,
-                           SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
-                           nullptr);
-    }
     set_callback(first, SSL_CTRL_SET_TLSEXT_SERVERNAME_CB, Callbacks::choose_certificate);
     SSL_CTX_set_tlsext_servername_arg(&first, &parts);
-    SSL_CTX_set_alpn_select_cb(&first, Callbacks::choose_protocol, nullptr);
     SSL_CTX_set_tlsext_ticket_key_evp_cb(&first, Callbacks::ticket_key);
     SSL_CTX_set_session_cache_mode(&first, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_timeout(&first, std::chrono::seconds(kTicketLifetime).count());

@@ -178,20 +178,20 @@ TEST(TlsClients, ProveWhoTheyAreWhereAsked) {
         "- {name: plain, address: 0.0.0.0:0}\n" + to(stage.backend));
     const auto strict = ProxyUnderTest::with_yaml(
         https(stage.pair, "    client_ca: \"" + ca + "\"\n") + to(stage.backend));
-    const auto alice = authority().issue({.names = {}, .common_name = "alice\nX-Evil: 1"});
+    const auto alice = authority().issue({.names = {}, .common_name = "z\xc3\xbc\nX-Evil: 1"});
     const auto last = [&] { return stage.backend.requests().back(); };
     const std::string forged =
         "X-Client-Subject: CN=root\r\nx_client_subject: CN=root\r\nX-CLIENT_Subject: CN=root\r\n";
 
     TlsClient known(proxy.port("https"), {.cert = alice.cert, .key = alice.key});
     ASSERT_TRUE(known.exchange(get("/", forged))) << known.problem();
-    EXPECT_EQ(last().header("X-Client-Subject"), "CN=alice\\0AX-Evil: 1");
+    EXPECT_EQ(last().header("X-Client-Subject"), "CN=z\\C3\\BC\\0AX-Evil: 1");
     EXPECT_EQ(count_fields(last().head, "X-Client-Subject"), 1U);
     EXPECT_EQ(last().head.find("root"), std::string::npos);
     TlsClient resumed(proxy.port("https"), {.cert = alice.cert, .key = alice.key}, &known);
     ASSERT_TRUE(resumed.exchange(get("/")));
     EXPECT_TRUE(resumed.resumed());
-    EXPECT_EQ(last().header("X-Client-Subject"), "CN=alice\\0AX-Evil: 1");
+    EXPECT_EQ(last().header("X-Client-Subject"), "CN=z\\C3\\BC\\0AX-Evil: 1");
 
     TlsClient nobody(proxy.port("https"));
     ASSERT_TRUE(nobody.exchange(get("/", forged)));
@@ -357,6 +357,57 @@ TEST(TlsClients, WhoAreNoneAreRefusedAndCounted) {
     EXPECT_EQ(count("timeout"), 2);
     EXPECT_EQ(count("failure"), 2);
     EXPECT_TRUE(TlsClient(proxy.port("https")).exchange(get("/")));
+}
+
+TEST(TlsClients, FindTheSameRulesUnderEveryName) {
+    Stage stage;
+    const auto ca = stage.files.dir().write("ca.crt", authority().cert());
+    const auto other = stage.files.add("b", authority().issue({.names = {"b.example.com"}}));
+    const auto proxy = ProxyUnderTest::with_yaml(
+        https(stage.pair + ", " + other,
+              "    client_ca: \"" + ca + "\"\n") +
+        to(stage.backend));
+    const auto strong = ProxyUnderTest::with_yaml(
+        https(stage.pair + ", " + other, "    ciphers: [ECDHE-ECDSA-AES256-GCM-SHA384]\n") +
+        to(stage.backend));
+    const auto alice = authority().issue({.names = {}, .common_name = "alice"});
+    for (const std::string name : {"localhost", "b.example.com"}) {
+        const TlsClient weak(strong.port("https"), {.server_name = name,
+                                                    .version = TLS1_2_VERSION,
+                                                    .ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256"});
+        EXPECT_FALSE(weak.ok()) << name << " by a cipher that is not configured";
+        TlsClient known(proxy.port("https"), {.server_name = name,
+                                              .cert = alice.cert,
+                                              .key = alice.key,
+                                              .protocols = std::string("\x08http/1.1")});
+        EXPECT_EQ(known.protocol(), "http/1.1") << name;
+        EXPECT_TRUE(known.exchange(get("/"))) << name << ": " << known.problem();
+        TlsClient nobody(proxy.port("https"), {.server_name = name});
+        EXPECT_FALSE(nobody.exchange(get("/"))) << name;
+    }
+}
+
+TEST(TlsClients, MayTimeOutWhileTheirHandshakeWaitsForItsTurn) {
+    Stage stage;
+    const auto proxy = ProxyUnderTest::with_yaml(
+        https(stage.pair, "    handshake: {timeout: 30ms}\n") + to(stage.backend), {.workers = 1});
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < 60; ++i) {
+        clients.push_back(std::make_unique<RawClient>(proxy.port("https")));
+    }
+    // One step is taken each turn: by the byte, they are more than there are turns.
+    const std::string hello = std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc", 9) + pattern(491);
+    for (const char c : hello) {
+        for (const auto& client : clients) {
+            client->send({&c, 1});  // fails once the proxy has closed
+        }
+    }
+    for (const auto& client : clients) {
+        client->read_until_close();
+    }
+    EXPECT_TRUE(wait_until([&] {
+        return proxy.metric("rproxy_listener_connections_active", {{"listener", "https"}}) == 0;
+    }));
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
-
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -21,6 +20,11 @@ namespace {
 /// A ClientHello is a few hundred bytes, with post-quantum shares two thousand, and a client's
 /// chain of certificates some thousand more: beyond this somebody only wants memory and time.
 constexpr std::size_t kLargestHandshake = std::size_t{64} << 10U;
+
+/// What reading makes OpenSSL answer (key updates, refused renegotiations) waits behind what
+/// write() was given, which is never more than about Io::kSendAt. A peer that asks on and on and
+/// takes nothing wants memory.
+constexpr std::size_t kMostUnsent = std::size_t{512} << 10U;
 
 /// Pieces up to this are copied together with their neighbours: cheaper than a record of their own.
 constexpr std::size_t kCopyUpTo = 4096;
@@ -172,8 +176,8 @@ IoResult Session::failed(int result) {
             break;
     }
     const auto reason = ERR_GET_REASON(ERR_peek_last_error());
-    const bool cut_off = at_end_ && (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING ||
-                                     ERR_peek_last_error() == 0);
+    const bool cut_off =
+        at_end_ && (reason == SSL_R_UNEXPECTED_EOF_WHILE_READING || ERR_peek_last_error() == 0);
     if (cut_off) {
         // Anybody on the way could have sent that FIN (RFC 9112 §9.8): not the end of a body.
         problem_ = "closed without close_notify";
@@ -237,12 +241,16 @@ IoResult Session::read(std::span<char> into) {
         total += got;
     }
     send_records();
+    if (unsent_.size() > kMostUnsent) {
+        problem_ = "asks for more than it takes";
+        error_ = EPROTO;
+        return {IoResult::Status::Failed, 0, error_};
+    }
     if (total == 0) {
         return end;
     }
     const bool ended = end.status != IoResult::Status::WouldBlock;
-    return {IoResult::Status::Ok, total, 0,
-            ended || !drained_ || SSL_has_pending(ssl_) == 1};
+    return {IoResult::Status::Ok, total, 0, ended || !drained_ || SSL_has_pending(ssl_) == 1};
 }
 
 /// One record.

@@ -8,7 +8,8 @@ namespace rproxy::proxy {
 Exchange::Blame Exchange::blame(http::Reason reason) {
     const bool clients_doing =
         reason == http::Reason::ClientClosed || reason == http::Reason::ClientTimeout ||
-        reason == http::Reason::BadRequest || reason == http::Reason::BodyTooLarge;
+        reason == http::Reason::BadRequest || reason == http::Reason::BodyTooLarge ||
+        reason == http::Reason::HttpsRedirect;
     return clients_doing ? Blame::Nobody : Blame::Backend;
 }
 
@@ -110,9 +111,8 @@ void Exchange::count_for_rollout(const Ending& ending) {
 
 void Exchange::log_request(const Ending& ending) {
     const auto& log = proxy_.settings().log;
-    const bool failed =
-        ending.status >= 500 || (ending.reason != http::Reason::None &&
-                                 ending.reason != http::Reason::HttpsRedirect);
+    const bool failed = ending.status >= 500 || (ending.reason != http::Reason::None &&
+                                                 ending.reason != http::Reason::HttpsRedirect);
     if (!log.access || proxy_.access_log() == nullptr || (log.access_only_failures && !failed)) {
         return;
     }

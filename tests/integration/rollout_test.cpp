@@ -183,6 +183,23 @@ TEST_F(Rollout, AWrongHealthCheckTakesNoBackendFromTheOthers) {
     EXPECT_EQ(answers(proxy), (std::set<std::string>{"old"}));
 }
 
+TEST_F(Rollout, RedirectsToHttpsSayNothingOfEitherSide) {
+    const std::string listeners =
+        "listeners:\n- {name: http, address: 127.0.0.1:0}\n"
+        "- {name: redirect, address: 0.0.0.0:0, https_redirect: {}}\n";
+    auto proxy = ProxyUnderTest::with_yaml(listeners + to(old_));
+    proxy.write(listeners + to(new_) + kHalfForAnHour);
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    for (int i = 0; i < 20; ++i) {
+        RawClient client(proxy.port("redirect"));
+        const auto answer = client.exchange(get("/"));
+        ASSERT_TRUE(answer);
+        EXPECT_EQ(answer->status, 308);
+    }
+    EXPECT_EQ(proxy.metric("rproxy_config_rollout_requests_total"), 0);
+    EXPECT_EQ(proxy.metric("rproxy_config_rollout_failures_total"), 0);
+}
+
 TEST_F(Rollout, ASlowChangeIsRolledBack) {
     auto proxy = ProxyUnderTest::with_yaml(to(old_));
     const Load load(proxy);

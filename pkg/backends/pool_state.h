@@ -1,5 +1,6 @@
 #pragma once
 
+#include "backends/retry_reserve.h"
 #include "balancing/policy.h"
 #include "metrics/bounds.h"
 #include "metrics/cell.h"
@@ -69,8 +70,8 @@ struct alignas(64) PoolCells {
     metrics::Gauge upgraded_connections_active;
 };
 
-/// What a pool keeps over reloads, by its name: the turn of its round robin and its counts. Shared
-/// by all threads.
+/// What a pool keeps over reloads, by its name: the turn of its round robin, its reserve of retries
+/// and its counts. Shared by all threads.
 class PoolState {
 public:
     PoolState(std::string name, std::uint64_t first_turn, std::size_t workers)
@@ -84,12 +85,14 @@ public:
     balancing::Cursor& cursor() { return cursor_; }
     PoolCells& cells(std::size_t worker) { return *cells_[worker]; }
     const std::vector<std::unique_ptr<PoolCells>>& all_cells() const { return cells_; }
+    RetryReserve& retry_reserve() { return retry_reserve_; }
     /// Requests waiting for a slot, over all workers.
     std::atomic<std::uint32_t> waiting{0};
 
 private:
     const std::string name_;
     balancing::Cursor cursor_;
+    RetryReserve retry_reserve_;
     std::vector<std::unique_ptr<PoolCells>> cells_;
 };
 

@@ -102,6 +102,7 @@ private:
 
     // exchange_attempt.cpp: choosing and reaching a backend
     Step choose_backend();
+    void follow_plan();
     std::optional<std::uint32_t> admit(WorkerPool& pool);
     Step wait_in_queue(WorkerPool& pool);
     Step queued();

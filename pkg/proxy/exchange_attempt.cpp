@@ -35,15 +35,48 @@ std::optional<std::uint32_t> Exchange::admit(WorkerPool& pool) {
     return std::nullopt;
 }
 
-Exchange::Step Exchange::choose_backend() {
-    WorkerPool* chosen = &pool();
-    if (chosen->plan->backends.empty()) {
-        return reply(http::Reason::NoBackends);
+/// A request that is between two backends goes on with the newest plan: the one it began with knows
+/// nothing of what has come, gone or fallen since.
+void Exchange::follow_plan() {
+    const auto& newest = proxy_.newest(request_.plan);
+    if (newest == request_.plan) {
+        return;
     }
+    const auto found = std::ranges::find_if(newest->pools, [this](const WorkerPool& candidate) {
+        return candidate.plan->state == pool().plan->state;
+    });
+    if (found == newest->pools.end()) {
+        return;  // the pool is gone: it ends with what it has
+    }
+    balancing::Excluded excluded;
+    for (const std::uint32_t slot : tries_.excluded.slots()) {
+        const auto& tried = pool().plan->backends[slot].backend;
+        const auto& present = found->plan->backends;
+        const auto same = std::ranges::find(present, tried, &runtime::BackendPlan::backend);
+        if (same != present.end()) {
+            excluded.add(static_cast<std::uint32_t>(same - present.begin()));
+        }
+    }
+    tries_.excluded = excluded;
+    request_.pool = static_cast<std::uint32_t>(found - newest->pools.begin());
+    request_.plan = newest;
+}
+
+Exchange::Step Exchange::choose_backend() {
+    follow_plan();
+    WorkerPool* chosen = &pool();
     if (chosen->policy->all_down && chosen->plan->fallback && !tries_.fallback_used) {
         tries_.fallback_used = true;
+        tries_.excluded.clear();  // slots of the other pool
         request_.pool = *chosen->plan->fallback;
         chosen = &pool();
+        chosen->budget->on_request(pool_config().retry.budget.fraction);
+    }
+    if (chosen->plan->config.backends.empty()) {
+        return reply(http::Reason::NoBackends);
+    }
+    if (chosen->keys != nullptr && tries_.attempts == 0) {
+        proxy_.watch_key(*chosen, request_.client.address);
     }
     const auto slot = admit(*chosen);
     if (slot) {
@@ -97,6 +130,7 @@ void Exchange::leave_queue() {
 
 Exchange::Step Exchange::queued() {
     if (std::exchange(waiter_.woken, false)) {
+        follow_plan();
         // It keeps its place and its deadline until a backend really takes it.
         if (const auto slot = admit(pool())) {
             leave_queue();
@@ -298,7 +332,9 @@ AttemptFacts Exchange::facts(AttemptFacts::Failure failure) const {
     facts.reused_connection = attempt_.reused;
     facts.fresh_used = tries_.fresh_used;
     facts.retries = tries_.retries;
-    facts.budget_left = pool().budget->has(proxy_.loop().now());
+    facts.budget_left =
+        pool_config().retry.budget.fraction > 0 &&
+        pool().budget->has(pool().plan->state->retry_reserve(), proxy_.loop().now());
     facts.other_backend = has_other_backend(pool(), tries_.excluded, attempt_.slot);
     return facts;
 }
@@ -308,12 +344,17 @@ Exchange::Step Exchange::attempt_failed(AttemptFacts::Failure failure) {
     const RetryVerdict verdict = decide_retry(facts, pool_config().retry);
     if (verdict.next == RetryVerdict::Next::OtherBackend &&
         failure != AttemptFacts::Failure::Connect) {
-        pool().budget->take(proxy_.loop().now());
+        pool().budget->take(pool().plan->state->retry_reserve(), proxy_.loop().now());
     }
     const bool stale = verdict.next == RetryVerdict::Next::FreshConnection;
     attempt_.failed = attempt_result(failure, attempt_.deadline_passed);
     if (!stale) {
         report(failure);
+        if (!is_status(failure)) {
+            const auto now = proxy_.loop().now();
+            balancing::observe_failure(pool().slots[attempt_.slot]->backend()->load(),
+                                       now - attempt_.began, now);
+        }
     } else {
         pool()
             .slots[attempt_.slot]

@@ -239,11 +239,12 @@ Exchange::Step Exchange::start_response() {
     const auto framing = *http::response_framing(answer_.head, request_.head.method);
     const auto& backend = pool().slots[attempt_.slot]->backend();
     if (const auto failure = retryable_status()) {
-        if (decide_retry(facts(*failure), pool_config().retry).next ==
-            RetryVerdict::Next::OtherBackend) {
+        const auto verdict = decide_retry(facts(*failure), pool_config().retry);
+        if (verdict.next == RetryVerdict::Next::OtherBackend) {
             park_response();
             return attempt_failed(*failure);
         }
+        pool().cells->retries_denied[verdict.denial].add();
         report(*failure);
     } else if (backend->suspect.load(std::memory_order_relaxed) && proxy_.observer() != nullptr) {
         proxy_.observer()->traffic_succeeded(backend);

@@ -106,6 +106,9 @@ WorkerPlan::Ref Proxy::set_up(Work work, const std::shared_ptr<RolloutCells>& ce
         // begins with a space.
         worker_pool.budget =
             &budgets_[(side == RolloutSide::Candidate ? " " : "") + pool.config.name];
+        if (pool.config.method == balancing::Method::IpHash && pool.backends.size() > 1) {
+            worker_pool.keys = &key_watches_[pool.config.name];
+        }
         worker_pool.queue = &queues_[pool.config.name];
         worker_pool.slots.reserve(pool.backends.size());
         for (const auto& backend : pool.backends) {
@@ -135,6 +138,10 @@ void Proxy::apply(Assignment assignment, std::vector<Socket> added) {
     }
     candidate_share_ = assignment.share;
     retire_missing();
+    // There may be more room by the new plan; those who wait go on with it.
+    for (auto& [name, queue] : queues_) {
+        wake_all(queue);
+    }
 }
 
 void Proxy::use_settings(const config::Snapshot& settings) {
@@ -220,10 +227,7 @@ void Proxy::set_policy(std::uint64_t revision, std::size_t pool,
         }
         (*plan)->pools[pool].policy = policy;
         // A whole backend may have come back: everybody who waits may try.
-        for (Waiter* waiting = (*plan)->pools[pool].queue->first(); waiting != nullptr;
-             waiting = waiting->next) {
-            wake(*waiting);
-        }
+        wake_all(*(*plan)->pools[pool].queue);
     }
 }
 
@@ -354,6 +358,12 @@ bool Proxy::wake_first(const WaitQueue& queue) {
     return true;
 }
 
+void Proxy::wake_all(const WaitQueue& queue) {
+    for (Waiter* waiting = queue.first(); waiting != nullptr; waiting = waiting->next) {
+        wake(*waiting);
+    }
+}
+
 void Proxy::slot_freed(WorkerPool& pool) {
     if (!wake_first(*pool.queue) && pool.queue->empty() &&
         pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 && options_.wake_others) {
@@ -364,6 +374,19 @@ void Proxy::slot_freed(WorkerPool& pool) {
 void Proxy::wake_waiting(const std::string& pool) {
     if (const auto queue = queues_.find(pool); queue != queues_.end()) {
         wake_first(queue->second);
+    }
+}
+
+void Proxy::watch_key(WorkerPool& pool, const IpAddress& client) {
+    const auto key = client.hash();
+    if (pool.keys->add(key) != key) {
+        return;
+    }
+    if (const auto suppressed = one_key_warnings_.admit(loop_.now())) {
+        log::warn("nearly all requests of a pool come from one address", "pool",
+                  pool.plan->config.name, "client", client.to_string(), "method", "ip_hash",
+                  "suppressed", *suppressed, "hint",
+                  "if it is a load balancer, name it in trusted_proxies");
     }
 }
 

@@ -144,6 +144,12 @@ public:
     /// The handshake with a backend failed: it is not whom the configuration trusts, or the like.
     void report_insecure_backend(const backends::Backend& backend, std::string_view problem);
     void report_failed_handshake(Session& session, std::string_view problem);
+    /// The plan that a request on `plan` should go on with: `plan` itself while it is in use.
+    const WorkerPlan::Ref& newest(const WorkerPlan::Ref& plan) const {
+        return plan == plan_ || plan == candidate_ ? plan : plan_;
+    }
+    /// Warns if nearly all clients of `pool`, which has keys to watch, are one.
+    void watch_key(WorkerPool& pool, const IpAddress& client);
     std::unique_ptr<Exchange> take_exchange(Session& session);
     void give_back(std::unique_ptr<Exchange> exchange);
     void forget(Session& session);
@@ -169,6 +175,7 @@ private:
     void use_settings(const config::Snapshot& settings);
     bool wake_first(const WaitQueue& queue);
     void wake(Waiter& waiter);
+    void wake_all(const WaitQueue& queue);
     void refuse(net::Accepted& accepted, const ClientListener& listener);
     void turn_ended();
     void hand_shake();
@@ -181,6 +188,7 @@ private:
     XoshiroRng rng_;
     std::map<backends::BackendKey, std::unique_ptr<backends::ConnectionPool>> connection_pools_;
     std::unordered_map<std::string, RetryBudget> budgets_;
+    std::unordered_map<std::string, KeyWatch> key_watches_;
     std::unordered_map<std::string, WaitQueue> queues_;  // by pool; never moved
     std::unique_ptr<const config::Snapshot> defaults_;
     std::shared_ptr<const config::Snapshot> snapshot_;
@@ -201,6 +209,7 @@ private:
     log::RateLimiter accept_failures_{1, std::chrono::seconds{10}};
     log::RateLimiter handshake_failures_{5, std::chrono::seconds{10}};
     log::RateLimiter insecure_backends_{5, std::chrono::seconds{10}};
+    log::RateLimiter one_key_warnings_{1, std::chrono::minutes{10}};
 };
 
 }  // namespace rproxy::proxy

@@ -1,35 +1,35 @@
 #pragma once
 
+#include "backends/retry_reserve.h"
 #include "base/clock.h"
 
 #include <algorithm>
 
 namespace rproxy::proxy {
 
-/// Tokens for retries: so many in a burst, and then a share of the requests (product contract:
-/// retry.budget), with a small rate that is always there for pools with little traffic.
+/// What one worker may spend on retries of a pool: a share of the requests it has had (product
+/// contract: retry.budget), and once that is used up the reserve that all workers have in common.
+/// Over any time, all workers together make no more retries than that share of all requests, what
+/// the reserve holds, and what the workers had saved before. Worker thread only.
 class RetryBudget {
 public:
-    void on_request(double share) { tokens_ = std::min(tokens_ + share, kBurst); }
+    void on_request(double share) { earned_ = std::min(earned_ + share, kMostSaved); }
     /// Whether take() would find one.
-    bool has(MonotonicTime now) {
-        const std::chrono::duration<double> since = now - refilled_;
-        tokens_ = std::min(tokens_ + std::max(since.count(), 0.0) * kPerSecond, kBurst);
-        refilled_ = now;
-        return tokens_ >= 1;
+    bool has(const backends::RetryReserve& reserve, MonotonicTime now) const {
+        return earned_ >= 1 || reserve.has(now);
     }
     /// Takes one if there is one.
-    bool take(MonotonicTime now) {
-        const bool there = has(now);
-        tokens_ -= there ? 1 : 0;
-        return there;
+    bool take(backends::RetryReserve& reserve, MonotonicTime now) {
+        if (earned_ >= 1) {
+            earned_ -= 1;
+            return true;
+        }
+        return reserve.take(now);
     }
 
 private:
-    static constexpr double kBurst = 100;
-    static constexpr double kPerSecond = 10;
-    double tokens_{kBurst};
-    MonotonicTime refilled_;
+    static constexpr double kMostSaved = 20;
+    double earned_{0};
 };
 
 }  // namespace rproxy::proxy

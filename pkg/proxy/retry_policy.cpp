@@ -33,16 +33,16 @@ Cause cause_of(Failure failure) {
     return {};
 }
 
-bool is_status(Failure failure) {
-    return failure == Failure::Status502 || failure == Failure::Status503 ||
-           failure == Failure::Status504;
-}
-
 RetryVerdict give_up(RetryDenial denial) {
     return {Next::GiveUp, {}, denial};
 }
 
 }  // namespace
+
+bool is_status(Failure failure) {
+    return failure == Failure::Status502 || failure == Failure::Status503 ||
+           failure == Failure::Status504;
+}
 
 RetryVerdict decide_retry(const AttemptFacts& facts, const config::Retry& retry) {
     const bool response_begun =

@@ -33,6 +33,9 @@ struct AttemptFacts {
     bool other_backend{true};  ///< An eligible one that was not tried.
 };
 
+/// A whole response was there, and its status is what failed.
+bool is_status(AttemptFacts::Failure failure);
+
 struct RetryVerdict {
     enum class Next : std::uint8_t {
         GiveUp,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "backends/connection_pool.h"
+#include "proxy/key_watch.h"
 #include "proxy/retry_budget.h"
 #include "proxy/rollout_cells.h"
 #include "proxy/wait_queue.h"
@@ -20,6 +21,7 @@ struct WorkerPool {
     std::vector<backends::ConnectionPool::Ref> slots;  ///< By the plan's slot.
     backends::PoolCells* cells{nullptr};
     RetryBudget* budget{nullptr};  ///< The worker's for this pool; kept over reloads.
+    KeyWatch* keys{nullptr};       ///< Where every request goes by its client's address; else null.
     /// Requests that wait for a free slot; the worker's for this pool, so that a request that waits
     /// on an older plan is woken, too.
     WaitQueue* queue{nullptr};
@@ -57,6 +59,7 @@ public:
                 delete plan_;
             }
         }
+        friend bool operator==(const Ref& a, const Ref& b) { return a.plan_ == b.plan_; }
         WorkerPlan* operator->() const { return plan_; }
         WorkerPlan& operator*() const { return *plan_; }
         explicit operator bool() const { return plan_ != nullptr; }

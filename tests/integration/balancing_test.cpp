@@ -155,6 +155,84 @@ TEST_F(Balancing, SelectionByIntervalIsOneForAllUntilItEnds) {
     })) << "the choice is not renewed";
 }
 
+TEST_F(Balancing, AConnectionKeepsItsBackendThroughAReload) {
+    const std::string rest = "selection: {by: connection}\n" + kNoChecks;
+    auto proxy = ProxyUnderTest::with_yaml(three() + rest);
+    auto client = proxy.connect();
+    const auto first = client.exchange(get("/"));
+    ASSERT_TRUE(first);
+    // Others come before it, so that its slot is another one.
+    FakeBackend added;
+    proxy.reload(to(added, backends_[2], backends_[1], backends_[0]) + rest);
+    for (int again = 0; again < 8; ++again) {
+        const auto next = client.exchange(get("/"));
+        ASSERT_TRUE(next);
+        EXPECT_EQ(next->body, first->body);
+    }
+    // Gone with its backend, and then the new choice stays.
+    const auto own = static_cast<std::size_t>(std::stoi(first->body));
+    proxy.reload(to(backends_[(own + 1) % 3], backends_[(own + 2) % 3]) + rest);
+    const auto moved = client.exchange(get("/"));
+    ASSERT_TRUE(moved);
+    EXPECT_NE(moved->body, first->body);
+    EXPECT_EQ(client.exchange(get("/")).value().body, moved->body);
+}
+
+TEST_F(Balancing, AnIntervalsChoiceIsOneForAllWorkersAndSurvivesAReload) {
+    const std::string rest = "selection: {by: interval, interval: 1h}\n" + kNoChecks;
+    auto proxy = ProxyUnderTest::with_yaml(three() + rest, {.workers = 2});
+    const auto before = share(proxy, 20);
+    ASSERT_EQ(before.size(), 1U);
+    FakeBackend added;
+    proxy.reload(to(added, backends_[2], backends_[1], backends_[0]) + rest);
+    EXPECT_EQ(share(proxy, 20), before);
+    const auto own = static_cast<std::size_t>(std::stoi(before.begin()->first));
+    backends_.at(own).stop();
+    const auto after = share(proxy, 20);
+    EXPECT_FALSE(after.contains(before.begin()->first)) << "a backend that refuses is no outage";
+}
+
+TEST_F(Balancing, ConsistentHashFollowsItsKeyWhoeverAsks) {
+    const std::string yaml = three() + "method: consistent_hash\nhash_on: \"header:X-User\"\n";
+    const auto proxy = ProxyUnderTest::with_yaml(yaml + kNoChecks, {.workers = 2});
+    const auto replica = ProxyUnderTest::with_yaml(yaml + kNoChecks, {.workers = 1});
+    std::set<std::string> used;
+    for (int user = 0; user < 20; ++user) {
+        const auto request = get("/", "X-User: u" + std::to_string(user) + "\r\n");
+        const auto first = RawClient(proxy.port()).exchange(request);
+        ASSERT_TRUE(first);
+        used.insert(first->body);
+        // One that is not quite over yet would count towards the bound.
+        ASSERT_TRUE(
+            wait_until([&] { return proxy.metric("rproxy_listener_requests_active") == 0; }));
+        EXPECT_EQ(RawClient(proxy.port()).exchange(request).value().body, first->body);
+        EXPECT_EQ(RawClient(replica.port()).exchange(request).value().body, first->body);
+    }
+    EXPECT_EQ(used.size(), 3U);
+}
+
+TEST_F(Balancing, ARecoveredBackendStartsSlowly) {
+    const auto proxy =
+        ProxyUnderTest::with_yaml(three() + "slow_start: 4s\n" + kQuickChecks, {.workers = 1});
+    const auto weight = [&](const FakeBackend& backend) {
+        return proxy.metric("rproxy_backend_effective_weight", {{"backend", backend.address()}})
+            .value_or(0);
+    };
+    ASSERT_TRUE(wait_until([&] {
+        return std::ranges::all_of(backends_, [&](const auto& one) { return weight(one) == 1; });
+    }));
+    backends_[0].stop();
+    ASSERT_TRUE(proxy.wait_for_state(backends_[0].address(), "down"));
+    backends_[0].start_again();
+    ASSERT_TRUE(proxy.wait_for_state(backends_[0].address(), "up"));
+    auto shares = share(proxy, 210);
+    // A tenth of a full share, which would be 70, at the beginning.
+    EXPECT_GE(shares["0"], 5);
+    EXPECT_LE(shares["0"], 40);
+    EXPECT_EQ(weight(backends_[1]), 1);
+    EXPECT_TRUE(wait_until([&] { return weight(backends_[0]) == 1; }));
+}
+
 TEST_F(Balancing, DrainingAndDisabledBackendsGetNothingNew) {
     const auto proxy = ProxyUnderTest::with_yaml("backends:\n  - \"" + backends_[0].address() +
                                                  "\"\n  - {address: \"" + backends_[1].address() +

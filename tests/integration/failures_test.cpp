@@ -286,6 +286,30 @@ TEST(MaxConnections, ASlotFreedByOneWorkerServesThoseThatWaitOnAnother) {
     }
 }
 
+TEST(MaxConnections, WhoWaitsGoesToABackendThatAReloadBrings) {
+    FakeBackend full;
+    FakeBackend added;
+    full.enqueue(stall_before_head());
+    const std::string queue = "queue: {limit: 5, timeout: 30s}\n";
+    const std::string first_backend =
+        "backends:\n  - {address: \"" + full.address() + "\", max_connections: 1}\n";
+    auto proxy = ProxyUnderTest::with_yaml(first_backend + queue);
+    auto first = proxy.connect();
+    first.send(get("/first"));
+    ASSERT_TRUE(full.wait_for_requests(1));
+    auto waiting = proxy.connect();
+    waiting.send(get("/waiting"));
+    ASSERT_TRUE(wait_until([&] { return proxy.metric("rproxy_pool_queue_length") == 1; }));
+    proxy.reload(first_backend + "  - \"" + added.address() + "\"\n" + queue);
+    const auto response = waiting.response();
+    ASSERT_TRUE(response);
+    EXPECT_EQ(response->status, 200);
+    EXPECT_EQ(added.request_count(), 1U);
+    EXPECT_EQ(proxy.metric("rproxy_pool_queue_length"), 0);
+    full.release();
+    EXPECT_TRUE(first.response());
+}
+
 TEST(MaxConnections, WaitingEndsAfterItsTime) {
     FakeBackend backend;
     backend.enqueue(stall_before_head());

@@ -275,6 +275,78 @@ TEST_F(Retries, AStalePooledConnectionIsReplacedOutsideTheBudget) {
     EXPECT_EQ(proxy.metric("rproxy_local_responses_total"), 0);
 }
 
+TEST_F(Retries, NeverAskABackendTwiceWhileAnotherIsLeft) {
+    FakeBackend third;
+    for (auto* backend : {&bad_, &good_, &third}) {
+        backend->otherwise(hang_up());
+    }
+    const auto proxy = ProxyUnderTest::with_yaml(to(bad_, good_, third) + kNoChecks +
+                                                 "retry: {limit: 9, budget: 100%}\n");
+    EXPECT_EQ(ask(proxy, get("/")).reason(), "backend_reset");
+    for (const auto* backend : {&bad_, &good_, &third}) {
+        EXPECT_EQ(backend->request_count(), 1U);
+    }
+    EXPECT_EQ(proxy.metric("rproxy_pool_retries_denied_total", {{"reason", "no_backend"}}), 1);
+}
+
+TEST_F(Retries, EachTryHasItsTimeAndSlownessIsRemembered) {
+    bad_.otherwise(stall_before_head());
+    const auto proxy = ProxyUnderTest::with_yaml(to(bad_, good_) + kNoChecks +
+                                                 "retry: {budget: 100%, per_try_timeout: 100ms}\n");
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(ask(proxy, get("/")).status, 200);
+    }
+    ASSERT_GE(bad_.request_count(), 1U);
+    EXPECT_EQ(retries(proxy, "timeout"), bad_.request_count());
+    EXPECT_EQ(proxy.metric("rproxy_backend_response_failures_total",
+                           {{"backend", bad_.address()}, {"reason", "timeout"}}),
+              bad_.request_count());
+    EXPECT_GE(proxy.metric("rproxy_backend_latency_ewma_seconds", {{"backend", bad_.address()}}),
+              0.1)
+        << "who never answers is slow";
+}
+
+TEST_F(Retries, StopWhenTheBudgetOfAllWorkersIsUsedUp) {
+    constexpr int kRequests = 600;
+    for (auto* backend : {&bad_, &good_}) {
+        backend->otherwise(raw("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy"));
+    }
+    const auto proxy = ProxyUnderTest::with_yaml(
+        to(bad_, good_) + kNoChecks +
+            "outlier: {consecutive_failures: 0}\nretry: {limit: 1, budget: 20%}\n",
+        {.workers = 2});
+    const auto began = std::chrono::steady_clock::now();
+    for (int connection = 0; connection < 20; ++connection) {
+        auto client = proxy.connect();
+        for (int i = 0; i < kRequests / 20; ++i) {
+            ASSERT_EQ(client.exchange(get("/")).value().status, 503);
+        }
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+    const double made = retries(proxy, "503");
+    // A burst of 100, a fifth of the requests and ten a second; each worker may have saved 20.
+    EXPECT_LE(made, 100 + (0.2 * kRequests) + (10 * took.count()) + 1);
+    EXPECT_GE(made, 100 + (0.2 * kRequests) - 42);
+    EXPECT_EQ(
+        proxy.metric("rproxy_pool_retries_denied_total", {{"reason", "budget"}}).value_or(0) + made,
+        kRequests);
+}
+
+TEST_F(Retries, NeedABudgetAboveNothing) {
+    bad_.otherwise(hang_up());
+    const auto proxy =
+        ProxyUnderTest::with_yaml(to(bad_, good_) + kNoChecks + "retry: {budget: 0%}\n");
+    std::multiset<int> statuses;
+    for (int i = 0; i < 2; ++i) {
+        statuses.insert(ask(proxy, get("/")).status);
+    }
+    EXPECT_EQ(statuses, (std::multiset<int>{200, 502}));
+    bad_.stop();
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(ask(proxy, get("/")).status, 200) << "a connection that never was costs nobody";
+    }
+}
+
 /// In one piece: only an answer that is here as a whole can be kept for later.
 Reply busy_at_once() {
     return raw("HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy");

@@ -27,10 +27,6 @@ std::string name(Failure failure) {
     return std::string(kNames.at(static_cast<std::size_t>(failure)));
 }
 
-bool is_status(Failure failure) {
-    return failure >= Failure::Status502;
-}
-
 /// What is usually so when `failure` happens to a GET.
 AttemptFacts facts_of(Failure failure) {
     AttemptFacts facts;

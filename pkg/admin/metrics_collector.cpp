@@ -80,6 +80,8 @@ struct BackendSums {
             response.add(cells.response_duration);
             connect.add(cells.connect_duration);
         }
+        connection_failures.add(metrics::ConnectionFailure::Dns,
+                                backend.look_up_failures.value());
     }
 };
 

@@ -56,6 +56,8 @@ public:
     BackendCells& cells(std::size_t worker) { return cells_[worker]; }
     const std::vector<BackendCells>& all_cells() const { return cells_; }
 
+    /// Of the name it came from, or that has no address yet. Counted by the control thread only.
+    metrics::Counter look_up_failures;
     /// Set while failures are on record, so that workers report successes only then.
     std::atomic<bool> suspect{false};
     /// Reports posted to the control thread and not yet read; bounds a flood of failures.

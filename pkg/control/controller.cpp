@@ -57,7 +57,14 @@ Controller::Controller(net::EventLoop& loop, Workers& workers, Options options)
                on_transition(key, name, transition);
            },
            [this](const std::string& pool, bool all_down) { on_pool_health(pool, all_down); },
-           [this] { on_acknowledged(); }}),
+           [this] { on_acknowledged(); },
+           [this](const std::string& pool, const std::string& host, std::string message) {
+               note({.kind = Event::Kind::Pool,
+                     .pool = pool,
+                     .backend = host,
+                     .reason = "dns",
+                     .message = std::move(message)});
+           }}),
       watcher_({.path = options_.config_path}, loop.now()),
       watch_events_(std::make_unique<WatchEvents>(*this, &Controller::poll_watcher)),
       certificate_events_(std::make_unique<WatchEvents>(*this, &Controller::poll_certificates)) {
@@ -501,7 +508,26 @@ PoolStatus Controller::pool_status(std::size_t index) const {
         status.backends.back().eligible =
             !policy.fail_open && policy.policy->offers(static_cast<std::uint32_t>(slot));
     }
+    for (const auto& backend : pool.unresolved) {
+        status.backends.push_back(unresolved_status(backend));
+    }
     return status;
+}
+
+/// A name without an address: down if it was looked up in vain, for it takes no requests.
+BackendStatus Controller::unresolved_status(const runtime::BackendPlan& backend) const {
+    BackendStatus row = backend_status(backend);
+    const auto& look_up = publisher_.names().find(backend.host);
+    if (backend.admin_state != config::AdminState::Up) {
+        row.state = backend.admin_state == config::AdminState::Drain ? backends::State::Draining
+                                                                     : backends::State::Disabled;
+    } else if (look_up.at) {
+        row.state = backends::State::Down;
+    }
+    if (look_up.at) {
+        row.facts.last_check = {*look_up.at, false, "cannot resolve: " + look_up.error};
+    }
+    return row;
 }
 
 /// What takes requests on trial is to be seen, too: pools and backends that the running

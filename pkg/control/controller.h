@@ -180,6 +180,7 @@ private:
     void listen_without_configuration();
     std::vector<std::string> not_ready_reasons() const;
     BackendStatus backend_status(const runtime::BackendPlan& backend) const;
+    BackendStatus unresolved_status(const runtime::BackendPlan& backend) const;
     PoolStatus pool_status(std::size_t index) const;
     void add_trial_pools(std::vector<PoolStatus>& pools) const;
     std::optional<WallTime> wall_time(std::optional<MonotonicTime> at) const;

@@ -17,10 +17,6 @@ namespace {
 /// Slow start needs finer steps than whole weights.
 constexpr double kSlowStartScale = 100;
 
-/// A failed look-up, or a backend that cannot be reached by its last address, is tried again sooner
-/// than `resolve.interval` says.
-constexpr std::chrono::milliseconds kQuickLookUp{1000};
-
 /// Between two choices of a large pool, for each of its backends: about what making one takes, so
 /// 50 ms for ten thousand. A pool of so few is never made to wait.
 constexpr std::chrono::microseconds kRebuildPause{5};
@@ -39,8 +35,14 @@ Publisher::Publisher(net::EventLoop& loop, Workers& workers, const Options& opti
       monitor_(loop, options.seed + 2,
                {[this](const auto& key, const auto& transition) { on_transition(key, transition); },
                 [this](const std::string& pool) { rebuild_policy(pool); },
-                [this](const backends::BackendKey& /*key*/) {}}),
-      resolver_(loop),
+                [this](const backends::BackendKey& key) { look_up_again(key); }}),
+      names_(loop, {[this] { republish(); },
+                    [this](const auto& host, const auto& look_up, bool first) {
+                        look_up_failed(host, look_up, first);
+                    },
+                    [this](const auto& host, const auto& look_up) {
+                        look_up_recovered(host, look_up);
+                    }}),
       tls_(loop, [this] { republish(); }) {}
 
 Publisher::~Publisher() = default;
@@ -67,7 +69,7 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     running_.generation = generation;
     running_.material = std::move(*material);
     running_.policies.clear();
-    collect_names();
+    watch_names();
     running_.plan = compile(running_, std::move(plan));
     configure_monitors();
     if (trial && trial->monitor != nullptr && trial->snapshot == running_.snapshot) {
@@ -81,7 +83,7 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     };
     std::erase_if(all_down_since_, is_gone);
     std::erase_if(rebuilds_, is_gone);
-    resolve_due();
+    names_.look_up_due();
     return {};
 }
 
@@ -220,11 +222,18 @@ void Publisher::add_backends(const config::Pool& pool, const config::Backend& ba
         add(backend.address, backend.name);
         return;
     }
-    const auto& addresses = names_[backend.address.host].addresses;
+    const std::string& host = backend.address.host;
+    const auto& addresses = names_.find(host).addresses;
     for (const auto& ip : addresses) {
         const Endpoint endpoint{ip.to_string(), backend.address.port, {}};
         // One address keeps the configured name; several need a label each.
         add(endpoint, addresses.size() == 1 ? backend.name : backend.name + "/" + ip.to_string());
+    }
+    if (addresses.empty()) {
+        const backends::BackendKey key{pool.name, backend.address.to_string()};
+        plan.unresolved.push_back({registry_.backend(key, net::SocketAddress{}), backend.name,
+                                   backend.address.to_string(), host, backend.weight,
+                                   backend.max_connections, backend.state});
     }
 }
 
@@ -541,92 +550,73 @@ void Publisher::on_transition(const backends::BackendKey& key,
     const std::string name = shown_name(key);
     listener_.on_transition(key, name, transition);
     rebuild_policy(key.pool);
-    if (transition.is_crash) {
-        // A pod that was replaced has another address by now.
-        for (auto& [host, known] : names_) {
-            known.next = std::min(known.next, loop_.now() + kQuickLookUp);
-        }
-        resolve_due();
-    }
 }
 
-void Publisher::collect_names() {
-    for (auto& [host, name] : names_) {
-        name.wanted = false;
-    }
-    std::map<std::string, Name> wanted;
-    const auto collect = [&](const config::Pool& pool) {
-        for (const auto& backend : pool.backends) {
-            if (backend.address.is_unix() || backend.address.ip()) {
-                continue;
-            }
-            const std::string& host = backend.address.host;
-            if (auto known = names_.extract(host)) {
-                wanted.insert(std::move(known));
-            }
-            Name& name = wanted[host];
-            name.interval = name.wanted ? std::min(name.interval, pool.resolve_interval)
-                                        : pool.resolve_interval;
-            name.wanted = true;
-        }
-    };
-    std::ranges::for_each(running_.snapshot->pools, collect);
+void Publisher::watch_names() {
+    std::vector<const config::Snapshot*> snapshots{running_.snapshot.get()};
     if (trial_) {
-        std::ranges::for_each(trial_->snapshot->pools, collect);
+        snapshots.push_back(trial_->snapshot.get());
     }
-    names_ = std::move(wanted);
+    names_.watch(snapshots);
 }
 
-void Publisher::resolve_due() {
-    auto next = MonotonicTime::max();
-    for (auto& [host, name] : names_) {
-        if (!name.looking && name.next <= loop_.now()) {
-            name.looking = true;
-            resolver_.resolve(host, [this, host](net::Resolver::Result result) {
-                resolved(host, std::move(result));
-            });
+/// Whoever had the address of a backend that cannot be reached may have another by now.
+void Publisher::look_up_again(const backends::BackendKey& key) {
+    const auto endpoint = Endpoint::parse(key.address);
+    const auto ip = endpoint ? endpoint->ip() : std::nullopt;
+    if (ip) {
+        names_.look_up_again(*ip);
+    }
+}
+
+void Publisher::look_up_failed(const std::string& host, const BackendNames::LookUp& look_up,
+                               bool first) {
+    std::set<backends::Backend*> counted;
+    std::set<std::string> pools;
+    for (const auto& plan : {running_.plan, trial_plan()}) {
+        for (std::size_t i = 0; plan && i < plan->pools.size(); ++i) {
+            const auto& pool = plan->pools[i];
+            for (const auto* const backends : {&pool.backends, &pool.unresolved}) {
+                for (const auto& backend : *backends) {
+                    if (backend.host == host && counted.insert(backend.backend.get()).second) {
+                        backend.backend->look_up_failures.add();
+                        pools.insert(pool.config.name);
+                    }
+                }
+            }
         }
-        next = std::min(next, name.looking ? MonotonicTime::max() : name.next);
     }
-    if (next != MonotonicTime::max()) {
-        loop_.arm(resolve_timer_, next);
-    }
-}
-
-void Publisher::resolved(const std::string& host, net::Resolver::Result result) {
-    const auto found = names_.find(host);
-    if (found == names_.end()) {
+    if (!first) {
         return;
     }
-    Name& name = found->second;
-    name.looking = false;
-    name.answered = true;
-    if (!result || result->empty()) {
-        // The last good answer stays: DNS trouble must not take backends away that still serve.
-        if (!name.failing) {
-            name.failing = true;
-            log::warn("cannot resolve backend name", "host", host, "error",
-                      result ? std::string("no addresses") : result.error(), "keeping",
-                      name.addresses.size());
-        }
-        name.next = loop_.now() +
-                    std::max<Duration>(std::min(name.interval, Duration{5'000}), kQuickLookUp);
-    } else {
-        name.failing = false;
-        name.next = loop_.now() + name.interval;
-        std::ranges::sort(*result);  // resolvers shuffle; the same set is no change
-        if (name.addresses != *result) {
-            name.addresses = std::move(*result);
-            log::info("backend name resolved", "host", host, "addresses", name.addresses.size());
-            republish();
+    log::warn("cannot resolve backend name", "host", host, "error", look_up.error, "keeping",
+              look_up.addresses.size());
+    for (const auto& pool : pools) {
+        listener_.on_name(
+            pool, host,
+            "cannot resolve " + host + ": " + look_up.error + "; " +
+                (look_up.addresses.empty()
+                     ? std::string("it has no address yet")
+                     : "its last addresses stay: " + std::to_string(look_up.addresses.size())));
+    }
+}
+
+void Publisher::look_up_recovered(const std::string& host, const BackendNames::LookUp& look_up) {
+    log::info("backend name can be resolved again", "host", host, "addresses",
+              look_up.addresses.size());
+    for (const auto& pool : running_.plan->pools) {
+        const bool uses = std::ranges::find(pool.backends, host, &runtime::BackendPlan::host) !=
+                              pool.backends.end() ||
+                          std::ranges::find(pool.unresolved, host, &runtime::BackendPlan::host) !=
+                              pool.unresolved.end();
+        if (uses) {
+            listener_.on_name(pool.config.name, host, host + " can be resolved again");
         }
     }
-    resolve_due();
 }
 
 bool Publisher::first_checks_done() const {
-    const bool answered =
-        std::ranges::all_of(names_, [](const auto& entry) { return entry.second.answered; });
+    const bool answered = names_.all_looked_up();
     const bool chosen =
         std::ranges::none_of(rebuilds_, [](const auto& entry) { return entry.second.stale; });
     return answered && chosen && monitor_.all_checked();

@@ -4,10 +4,10 @@
 #include "backends/registry.h"
 #include "config/issue.h"
 #include "config/snapshot.h"
+#include "control/backend_names.h"
 #include "control/plan_tls.h"
 #include "control/workers.h"
 #include "net/event_loop.h"
-#include "net/resolver.h"
 #include "runtime/plan.h"
 
 #include <cstdint>
@@ -37,6 +37,9 @@ public:
             on_transition;
         std::function<void(const std::string& pool, bool all_down)> on_pool_health;
         std::function<void()> on_acknowledged;  ///< Every worker runs on what was published last.
+        /// Look-ups of a name among the pool's backends began to fail, or succeed again.
+        std::function<void(const std::string& pool, const std::string& host, std::string message)>
+            on_name;
     };
     Publisher(net::EventLoop& loop, Workers& workers, const Options& options, Listener listener);
     ~Publisher();
@@ -92,18 +95,9 @@ public:
     bool acknowledged() const { return acknowledged_ == distributed_; }
     /// Every backend was probed once and every name looked up once.
     bool first_checks_done() const;
+    const BackendNames& names() const { return names_; }
 
 private:
-    struct Name {
-        std::vector<IpAddress> addresses;
-        bool answered{false};
-        bool looking{false};
-        bool failing{false};
-        bool wanted{false};  // by a pool looked at so far, while they are collected
-        Duration interval{5'000};
-        MonotonicTime next;
-    };
-
     struct Interval {
         const backends::Backend* backend{nullptr};  // compared, never followed
         MonotonicTime end;
@@ -149,9 +143,10 @@ private:
     void rebuild_stale();
     const std::string& shown_name(const backends::BackendKey& key);
     void note_pool_health(const runtime::PoolPlan& pool, const runtime::PoolPolicy& policy);
-    void collect_names();
-    void resolve_due();
-    void resolved(const std::string& host, net::Resolver::Result result);
+    void watch_names();
+    void look_up_again(const backends::BackendKey& key);
+    void look_up_failed(const std::string& host, const BackendNames::LookUp& look_up, bool first);
+    void look_up_recovered(const std::string& host, const BackendNames::LookUp& look_up);
     void on_transition(const backends::BackendKey& key, const backends::Transition& transition);
     void pin_for_interval(const runtime::PoolPlan& pool, runtime::PoolPolicy& policy,
                           Interval& interval);
@@ -164,7 +159,7 @@ private:
     XoshiroRng rng_;
     backends::Registry registry_;
     backends::Monitor monitor_;
-    net::Resolver resolver_;
+    BackendNames names_;
     PlanTls tls_;
     Published running_;
     std::optional<Trial> trial_;
@@ -177,7 +172,6 @@ private:
         std::uint16_t port{0};
     };
     std::map<std::string, OpenListener> listeners_;  // by address, as configured
-    std::map<std::string, Name> names_;
     std::map<std::string, WallTime> all_down_since_;
     MonotonicTime interval_due_{MonotonicTime::max()};
     struct Rebuilds {
@@ -188,7 +182,6 @@ private:
     std::map<backends::BackendKey, std::string> shown_names_;  // of revision shown_names_of_
     std::uint64_t shown_names_of_{0};
     net::MemberTimer<Publisher, &Publisher::rebuild_stale> rebuild_timer_{*this};
-    net::MemberTimer<Publisher, &Publisher::resolve_due> resolve_timer_{*this};
     net::MemberTimer<Publisher, &Publisher::on_interval> interval_timer_{*this};
 };
 

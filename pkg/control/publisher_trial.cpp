@@ -68,14 +68,14 @@ std::expected<void, std::vector<config::Issue>> Publisher::try_out(
     trial_->generation = generation;
     trial_->material = std::move(*material);
     trial_->cells = std::make_shared<proxy::RolloutCells>(workers_.size());
-    collect_names();
+    watch_names();
     trial_->plan = compile(*trial_, std::move(plan));
     running_.policies.clear();
     configure_monitors();
     make_policies(running_);
     make_policies(*trial_);
     distribute(std::move(*sockets));
-    resolve_due();
+    names_.look_up_due();
     return {};
 }
 
@@ -132,7 +132,7 @@ void Publisher::configure_monitors() {
             loop_, rng_.next(),
             backends::Monitor::Listener{
                 [rebuild](const auto& key, const auto& /*transition*/) { rebuild(key.pool); },
-                rebuild, [](const auto& /*key*/) {}});
+                rebuild, [this](const auto& key) { look_up_again(key); }});
     }
     if (trial_ && trial_->monitor != nullptr) {
         trial_->monitor->configure(apart);

@@ -79,6 +79,9 @@ public:
             values_[i] += set[static_cast<Label>(i)].value();
         }
     }
+    void add(Label label, std::uint64_t count) {
+        values_[static_cast<std::size_t>(label)] += count;
+    }
     std::span<const std::uint64_t> values() const { return values_; }
 
 private:

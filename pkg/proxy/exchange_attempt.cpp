@@ -35,35 +35,23 @@ std::optional<std::uint32_t> Exchange::admit(WorkerPool& pool) {
     return std::nullopt;
 }
 
-/// A request that is between two backends goes on with the newest plan: the one it began with knows
-/// nothing of what has come, gone or fallen since.
+/// A request that was given to no backend yet goes on with the newest plan: the one it began with
+/// knows nothing of what has come, gone or fallen while it waited.
 void Exchange::follow_plan() {
     const auto& newest = proxy_.newest(request_.plan);
-    if (newest == request_.plan) {
+    if (newest == request_.plan || tries_.attempts != 0) {
         return;
     }
-    const auto found = std::ranges::find_if(newest->pools, [this](const WorkerPool& candidate) {
+    const auto same = std::ranges::find_if(newest->pools, [this](const WorkerPool& candidate) {
         return candidate.plan->state == pool().plan->state;
     });
-    if (found == newest->pools.end()) {
-        return;  // the pool is gone: it ends with what it has
+    if (same != newest->pools.end()) {  // else its pool is gone: it ends with what it has
+        request_.pool = static_cast<std::uint32_t>(same - newest->pools.begin());
+        request_.plan = newest;
     }
-    balancing::Excluded excluded;
-    for (const std::uint32_t slot : tries_.excluded.slots()) {
-        const auto& tried = pool().plan->backends[slot].backend;
-        const auto& present = found->plan->backends;
-        const auto same = std::ranges::find(present, tried, &runtime::BackendPlan::backend);
-        if (same != present.end()) {
-            excluded.add(static_cast<std::uint32_t>(same - present.begin()));
-        }
-    }
-    tries_.excluded = excluded;
-    request_.pool = static_cast<std::uint32_t>(found - newest->pools.begin());
-    request_.plan = newest;
 }
 
 Exchange::Step Exchange::choose_backend() {
-    follow_plan();
     WorkerPool* chosen = &pool();
     if (chosen->policy->all_down && chosen->plan->fallback && !tries_.fallback_used) {
         tries_.fallback_used = true;

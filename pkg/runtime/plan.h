@@ -77,7 +77,10 @@ struct BackendPlan {
 struct PoolPlan {
     config::Pool config;
     std::shared_ptr<backends::PoolState> state;
-    std::vector<BackendPlan> backends;      ///< Names resolved: each address its own.
+    std::vector<BackendPlan> backends;  ///< Names resolved: each address its own.
+    /// Names without an address so far: shown and counted, never chosen. Their backends have no
+    /// socket address.
+    std::vector<BackendPlan> unresolved;
     std::optional<std::uint32_t> fallback;  ///< Of when_all_down: {pool}, by index.
     std::optional<StickyCookies> sticky;
     std::shared_ptr<const tls::ClientContext> tls;  ///< Null: in plain.

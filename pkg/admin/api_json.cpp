@@ -198,6 +198,35 @@ std::string backends_json(const control::Status& status) {
     return dump({{"pools", pools}});
 }
 
+namespace {
+
+/// What clients are shown, and what is wrong with the files as they are now.
+Json certificates_json(const control::Status& status, const std::string& file) {
+    auto in_use = Json::array();
+    if (status.plan) {
+        for (const auto& listener : status.plan->listeners) {
+            if (!listener.rules || !listener.rules->tls) {
+                continue;
+            }
+            for (const auto& shown : listener.rules->tls->shown()) {
+                in_use.push_back({{"listener", listener.state->name},
+                                  {"file", shown.path},
+                                  {"names", shown.names},
+                                  {"key", shown.kind},
+                                  {"sha256", shown.fingerprint},
+                                  {"not_before", unix_seconds(shown.not_before)},
+                                  {"not_after", unix_seconds(shown.not_after)}});
+            }
+        }
+    }
+    const auto& rejected = status.rejected_certificates;
+    return {{"in_use", in_use},
+            {"rejected_at", rejected ? Json(unix_seconds(rejected->at)) : Json(nullptr)},
+            {"errors", rejected ? issues_json(rejected->issues, file) : Json::array()}};
+}
+
+}  // namespace
+
 std::string config_json(const control::Status& status,
                         const std::vector<control::Version>& versions, const std::string& path,
                         bool writable) {
@@ -225,6 +254,7 @@ std::string config_json(const control::Status& status,
                  {"writable", writable},
                  {"applied", time(status.applied)},
                  {"last_result", last},
+                 {"certificates", certificates_json(status, file)},
                  {"rollout", rollout_json(status.rollout)},
                  {"versions", list}});
 }

@@ -108,7 +108,8 @@ class Bench:
         return process
 
     def uses_wrk(self, scenario):
-        return self.options.generator == "wrk" and scenario.kind == "closed"
+        return (self.options.generator == "wrk" and scenario.kind == "closed"
+                and not scenario.tls)
 
     def client_argv(self, scenario, port, seconds, rate):
         if self.uses_wrk(scenario):
@@ -119,6 +120,7 @@ class Bench:
                 "--connections", scenario.connections, "--paths", scenario.paths,
                 "--body-bytes", scenario.body_bytes, "--headers", scenario.headers]
         argv += ["--new-connection"] if scenario.new_connection else []
+        argv += ["--tls", scenario.tls] if scenario.tls else []
         return argv + (["--rate", rate] if rate else [])
 
     def client(self, scenario, port, seconds, rate=None):

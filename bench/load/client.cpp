@@ -4,11 +4,13 @@
 // the proxy do). With --rate requests are due at times that do not depend on the answers (open
 // loop: how long does a user wait); latency counts from the time a request was due, so a stall
 // is charged to every request that it delayed (no coordinated omission). With --hold each
-// connection asks once and is then kept open until stdin ends. Prints one line of JSON.
+// connection asks once and is then kept open until stdin ends. With --tls full or --tls resume it
+// speaks TLS 1.3, new connections with or without a session of before. Prints one line of JSON.
 
 #include "arguments.h"
 #include "histogram.h"
 #include "sockets.h"
+#include "tls.h"
 
 #include <unistd.h>
 
@@ -138,6 +140,7 @@ Head parse_head(std::string_view text) {
 
 struct Connection {
     Descriptor socket;
+    std::unique_ptr<TlsClient::Session> tls{};  ///< Null: in plain.
     std::string_view unsent;  ///< Of the request, which Requests owns.
     std::string partial_head;
     std::size_t body_left{0};
@@ -155,6 +158,7 @@ struct Totals {
     std::uint64_t reopened{0};  ///< Idle connections that the server closed.
     std::uint64_t bytes{0};
     std::uint64_t slow{0};  ///< Answers that took longer than --slow-ms.
+    std::uint64_t resumed{0};  ///< TLS connections that went on with an earlier session.
 };
 
 class Client {
@@ -164,7 +168,11 @@ public:
           port_(arguments.ports("port").front()),
           new_connection_(arguments.has("new-connection")),
           slow_(arguments.number("slow-ms", 1000)),
-          connections_(arguments.number("connections", 64)) {}
+          connections_(arguments.number("connections", 64)) {
+        if (arguments.has("tls")) {
+            tls_ = std::make_unique<TlsClient>(arguments.text("tls", "") == "resume");
+        }
+    }
 
     /// Opens the connections and sends each one request, one after the other.
     void open_all() {
@@ -224,13 +232,14 @@ public:
         std::printf(
             "{\"requests\":%llu,\"seconds\":%.4f,\"ok\":%llu,\"status_4xx\":%llu,"
             "\"status_5xx\":%llu,\"failures\":%llu,\"unfinished\":%llu,\"reopened\":%llu,"
-            "\"bytes\":%llu,\"slow\":%llu,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_"
+            "\"bytes\":%llu,\"slow\":%llu,\"resumed\":%llu,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_"
             "us\":%.1f,"
             "\"max_us\":%.1f}\n",
             number(totals_.answers), static_cast<double>(elapsed.count()) / 1e9,
             number(totals_.by_class[2]), number(totals_.by_class[4]), number(totals_.by_class[5]),
             number(totals_.failures), number(static_cast<std::uint64_t>(busy) + waiting_.size()),
-            number(totals_.reopened), number(totals_.bytes), number(totals_.slow), us(0.5), us(0.9),
+            number(totals_.reopened), number(totals_.bytes), number(totals_.slow), number(totals_.resumed),
+            us(0.5), us(0.9),
             us(0.99), us(0.999), us(1));
     }
 
@@ -240,6 +249,9 @@ private:
     void open(Connection& connection) {
         connection = Connection{};
         connection.socket = connect_to(port_);
+        if (tls_) {
+            connection.tls = tls_->begin(connection.socket);
+        }
         epoll_.add(connection.socket, EPOLLIN, &connection);
     }
 
@@ -267,7 +279,11 @@ private:
                 write(connection);
             }
             if ((event.events & ~EPOLLOUT) != 0) {
-                read(connection);
+                if (connection.tls && !connection.unsent.empty()) {
+                    write(connection);  // the handshake, which comes before the request
+                } else {
+                    read(connection);
+                }
             }
         }
     }
@@ -285,7 +301,8 @@ private:
 
     void write(Connection& connection) {
         while (!connection.unsent.empty()) {
-            const auto sent = send(connection.socket, connection.unsent);
+            const auto sent = connection.tls ? connection.tls->send(connection.unsent)
+                                             : send(connection.socket, connection.unsent);
             if (sent.how == Transfer::Closed) {
                 lose(connection);
                 return;
@@ -295,14 +312,37 @@ private:
             }
             connection.unsent.remove_prefix(sent.bytes);
         }
-        if (connection.waits_to_write == connection.unsent.empty()) {
+        // In a handshake it is the server that must write.
+        if (!connection.tls && connection.waits_to_write == connection.unsent.empty()) {
             connection.waits_to_write = !connection.unsent.empty();
             epoll_.change(connection.socket,
                           connection.waits_to_write ? EPOLLIN | EPOLLOUT : EPOLLIN, &connection);
         }
     }
 
+    void read_tls(Connection& connection) {
+        do {
+            const auto got = connection.tls->receive(buffer_);
+            if (got.how == Transfer::Closed) {
+                lose(connection);
+                return;
+            }
+            if (got.how == Transfer::Later) {
+                return;
+            }
+            if (connection.in_body) {
+                take_body(connection, got.bytes);
+            } else {
+                take_head(connection, std::string_view(buffer_.data(), got.bytes));
+            }
+        } while (connection.busy || connection.tls->has_more());
+    }
+
     void read(Connection& connection) {
+        if (connection.tls) {
+            read_tls(connection);
+            return;
+        }
         if (connection.in_body) {
             const auto thrown = discard(connection.socket, connection.body_left);
             if (thrown.how == Transfer::Closed) {
@@ -354,6 +394,7 @@ private:
         latency_.record(took);
         totals_.slow += took > slow_ ? 1 : 0;
         ++totals_.answers;
+        totals_.resumed += connection.tls && connection.tls->resumed() ? 1 : 0;
         connection.busy = false;
         connection.in_body = false;
         if (new_connection_ || connection.closes) {
@@ -384,6 +425,7 @@ private:
     std::deque<Clock::time_point> waiting_;  ///< Due, but every connection is busy.
     Histogram latency_;
     Totals totals_;
+    std::unique_ptr<TlsClient> tls_;  // null: in plain
     std::array<char, 65536> buffer_{};
 };
 
@@ -421,7 +463,7 @@ int main(int argc, char** argv) {
     const rproxy::bench::Arguments arguments(
         argc, argv,
         {"port", "connections", "seconds", "rate", "even", "paths", "body-bytes", "headers",
-         "new-connection", "slow-ms", "hold"});
+         "new-connection", "slow-ms", "hold", "tls"});
     rproxy::bench::prepare_process();
     return rproxy::bench::run(arguments);
 }

@@ -6,6 +6,7 @@ import re
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -159,7 +160,15 @@ class Processes:
                 stream.close()
 
 
-def wait_until_answers(port, process, name, seconds=15):
+def unverified():
+    """For certificates that nobody signed."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def wait_until_answers(port, process, name, seconds=15, tls=False):
     """Returns when 127.0.0.1:port gives a 200; raises when the process ends or time runs out."""
     deadline = time.monotonic() + seconds
     answer = b""
@@ -169,6 +178,8 @@ def wait_until_answers(port, process, name, seconds=15):
         try:
             with socket.create_connection(("127.0.0.1", port), 1) as connection:
                 connection.settimeout(2)
+                if tls:
+                    connection = unverified().wrap_socket(connection)
                 connection.sendall(b"GET /512 HTTP/1.1\r\nHost: bench\r\n\r\n")
                 answer = connection.recv(64)
                 if b" 200 " in answer:

@@ -33,6 +33,18 @@ HAPROXY_LOG = """log ring@lines format rfc5424 daemon info
     log-format '{"time":"%trl","request_id":"%ID","client":"%ci","method":"%HM","host":"%[var(txn.host)]","path":"%HPO","protocol":"%HV","status":%ST,"bytes_in":%U,"bytes_out":%B,"duration":%Ta,"backend_duration":%Tr,"backend":"%s","attempts":%rc,"reason":"%ts"}'"""
 
 
+# Nobody keeps a cache of sessions: tickets only, encrypted with keys of the process.
+NGINX_TLS = """ssl_certificate @ROOT@/pair.crt;
+        ssl_certificate_key @ROOT@/pair.key;
+        ssl_protocols TLSv1.2 TLSv1.3;
+        ssl_ecdh_curve X25519:prime256v1;
+        ssl_session_cache off;
+        ssl_session_tickets on;
+        ssl_session_timeout 1d;"""
+HAPROXY_TLS = "ssl crt @ROOT@/pair.pem alpn http/1.1 curves X25519:P-256"
+RPROXY_TLS = ", tls: {certificates: [{cert: @ROOT@/pair.crt, key: @ROOT@/pair.key}]}"
+
+
 @dataclass(frozen=True)
 class Setup:
     """What a scenario asks of every proxy."""
@@ -41,6 +53,7 @@ class Setup:
     access_log: bool = False
     least_connections: bool = False   # else round robin, everybody's default
     check_interval: str = "5s"        # rproxy's default
+    tls: bool = False                 # towards clients
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,8 @@ class Launcher:
         """
         self.directory = self.root / (label or name)
         self.directory.mkdir(exist_ok=True)
+        if setup.tls:
+            self.make_certificate()
         argv, stdout = getattr(self, "_" + name)(ports, backends, setup)
         with open(self.directory / f"{name}.log", "ab") as log:
             if stdout is None:
@@ -95,8 +110,20 @@ class Launcher:
             else:
                 with open(stdout, "ab") as out:
                     process = self.processes.start(argv, cores, stdout=out, log=log)
-        wait_until_answers(ports[0], process, name)
+        wait_until_answers(ports[0], process, name, tls=setup.tls)
         return Proxy(label or name, ports[0], process)
+
+    def make_certificate(self):
+        """The same pair for everybody; HAProxy wants both in one file."""
+        pair = self.root / "pair.pem"
+        if pair.exists():
+            return
+        key, cert = self.root / "pair.key", self.root / "pair.crt"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=bench",
+                        "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
+                       check=True, capture_output=True)
+        pair.write_text(cert.read_text() + key.read_text())
 
     def _write(self, template, result, values):
         values = {"DIRECTORY": self.directory, **values}
@@ -116,6 +143,8 @@ class Launcher:
             # Only root may choose a user; the workers must write where we do.
             "USER": "user root;" if os.geteuid() == 0 else "",
             "PORT": ports[0], "WORKERS": setup.workers,
+            "SSL": "ssl" if setup.tls else "",
+            "TLS": NGINX_TLS.replace("@ROOT@", str(self.root)) if setup.tls else "",
             "ACCESS_LOG": NGINX_LOG if setup.access_log else "access_log off;",
             "BALANCE": "least_conn;" if setup.least_connections else "",
             # nginx has no active checks; this is the nearest to fall: 3 and outlier ejection.
@@ -128,6 +157,8 @@ class Launcher:
     def _haproxy(self, ports, backends, setup):
         config = self._write("haproxy.cfg", "haproxy.cfg", {
             "PORT": ports[0], "WORKERS": setup.workers, "CHECK_INTERVAL": setup.check_interval,
+            "TLS": HAPROXY_TLS.replace("@ROOT@", str(self.root)) if setup.tls else "",
+            "SCHEME": "https" if setup.tls else "http",
             "ACCESS_LOG": HAPROXY_LOG if setup.access_log else "",
             "COLLECTOR": backends.collector,
             "RING": HAPROXY_RING if setup.access_log else "",
@@ -141,6 +172,7 @@ class Launcher:
     def _rproxy(self, ports, backends, setup):
         config = self._write("rproxy.yaml", "rproxy.yaml", {
             "PORT": ports[0], "CHECK_INTERVAL": setup.check_interval,
+            "TLS": RPROXY_TLS.replace("@ROOT@", str(self.root)) if setup.tls else "",
             "ACCESS_LOG": str(setup.access_log).lower(),
             "BALANCE": "least_connections" if setup.least_connections else "round_robin",
             "SERVERS": ", ".join(f'"127.0.0.1:{port}"' for port in backends.ports),

@@ -19,6 +19,7 @@ class Scenario:
     headers: int = 0
     new_connection: bool = False
     expects_errors: bool = False
+    tls: str = ""                     # full | resume: clients speak TLS 1.3
     proxies: tuple = EVERYBODY
     setup: Setup = field(default_factory=Setup)
 
@@ -36,6 +37,14 @@ SCENARIOS = [
     Scenario("mixed", "mixed sizes and errors", paths="/512:85,/64k:10,/status/404:4,/status/500:1",
              expects_errors=True),
     Scenario("two_workers", "two workers", connections=128, setup=Setup(workers=2)),
+    # One certificate (ECDSA P-256), AES-128-GCM, X25519, two tickets for a full handshake, for all.
+    Scenario("tls_small", "TLS, 512 B answers", proxies=PARSING, tls="full", setup=Setup(tls=True)),
+    Scenario("tls_medium", "TLS, 16 KiB answers", paths="/16k", proxies=PARSING, tls="full",
+             setup=Setup(tls=True)),
+    Scenario("tls_handshake", "a full TLS handshake per request", new_connection=True,
+             proxies=PARSING, tls="full", setup=Setup(tls=True)),
+    Scenario("tls_resumed", "a resumed TLS handshake per request", new_connection=True,
+             proxies=PARSING, tls="resume", setup=Setup(tls=True)),
     Scenario("half_load", "latency at half load", kind="rate"),
     Scenario("idle", "5,000 idle connections", kind="idle", connections=5000, proxies=PARSING),
     Scenario("failure", "one backend slow, one killed", kind="failure", connections=256,

@@ -76,14 +76,17 @@ int Session::bio_read(bio_st* bio, char* out, std::size_t size, std::size_t* got
     } while (received < 0 && errno == EINTR);
     if (received > 0) {
         *got = static_cast<std::size_t>(received);
-        self.drained_ = *got < size;
+        self.emptied_ = *got < size;
+        // A handshake is asked to its end: who closes right behind his last bytes is noticed in the
+        // same event, and no other one would tell.
+        self.drained_ = self.emptied_ && self.established_;
         self.handshake_in_ += self.established_ ? 0 : *got;
         return 1;
     }
     if (received == 0) {
         self.at_end_ = true;
     } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        self.drained_ = true;
+        self.drained_ = self.emptied_ = true;
         BIO_set_retry_read(bio);
     } else {
         self.error_ = errno;
@@ -210,7 +213,7 @@ IoResult Session::handshake() {
     IoResult outcome;
     if (result == 1) {
         established_ = true;
-        outcome.more = !drained_ || SSL_has_pending(ssl_) == 1;
+        outcome.more = !emptied_ || SSL_has_pending(ssl_) == 1;
     } else {
         outcome = failed(result);
         if (outcome.status == IoResult::Status::WouldBlock && handshake_in_ > kLargestHandshake) {

@@ -84,7 +84,8 @@ private:
     std::size_t handshake_in_{0};  // bytes read before the handshake was done
     std::string problem_;
     int error_{0};            // errno of a failed send or receive
-    bool drained_{false};     // the socket had no more at its last receive
+    bool emptied_{false};     // the last receive took all that was there
+    bool drained_{false};     // so another one would find nothing
     bool at_end_{false};      // FIN
     bool established_{false};
     bool dead_{false};        // nothing can be written any more, not even an alert

@@ -6,6 +6,7 @@
 #include "proxy/exchange_state.h"
 #include "proxy/worker_plan.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -22,11 +23,15 @@ struct PinnedBackend {
     std::shared_ptr<backends::Backend> backend;
 };
 
+/// One for each side of a rollout: a backend that only the candidate has must not move the
+/// connection's other requests. By RolloutSide.
+using PinnedBackends = std::array<PinnedBackend, 2>;
+
 /// A slot of `pool`, one of `request.plan`, that is eligible and not excluded; nothing if there is
-/// none. `pinned` is the connection's, and follows.
+/// none. `pinned` is the connection's (null: nothing yet), and follows on the request's side.
 std::optional<std::uint32_t> pick_backend(const WorkerPool& pool, const Request& request,
                                           const balancing::Pick& pick,
-                                          std::unique_ptr<PinnedBackend>& pinned);
+                                          std::unique_ptr<PinnedBackends>& pinned);
 
 /// Whether a pick would find a backend besides `tried` and those excluded. Not tried out by a pick:
 /// that would take a turn of round robin, and a failing backend could come first every time.

@@ -4,6 +4,7 @@
 
 #include "proxy/proxy.h"
 #include "proxy/session.h"
+#include "proxy/stickiness.h"
 
 #include <algorithm>
 
@@ -130,11 +131,38 @@ Exchange::Step Exchange::take_head(std::size_t size) {
     return route();
 }
 
+/// Chance decides the side of a rollout, but not between two requests of a session: it goes where
+/// its cookie names a backend, if that is one side only.
+const WorkerPlan::Ref& Exchange::choose_plan() const {
+    const auto& drawn = proxy_.choose_plan();
+    if (!proxy_.compares() || is_bound_to(*drawn)) {
+        return drawn;
+    }
+    const auto& other = proxy_.other_plan(drawn);
+    return is_bound_to(*other) ? other : drawn;
+}
+
+std::optional<std::uint32_t> Exchange::find_pool(const WorkerPlan& plan) const {
+    const auto& routes = plan.plan->routes;
+    // OPTIONS * asks about the server as a whole: whoever serves its root.
+    const std::string_view path = request_.target.path == "*" ? "/" : request_.target.path;
+    return http::needs_normalizing(path)
+               ? routes.find(request_.target.host, http::normalized_path(path))
+               : routes.find(request_.target.host, path);
+}
+
+bool Exchange::is_bound_to(const WorkerPlan& plan) const {
+    const auto found = find_pool(plan);
+    const auto* const pool = found ? plan.pools[*found].plan : nullptr;
+    return pool != nullptr && pool->sticky &&
+           names_backend(*pool->sticky, request_.head.fields);
+}
+
 Exchange::Step Exchange::route() {
     const auto& settings = proxy_.settings();
     request_.client =
         http::identify_client(session_->peer().ip, settings.trusted_proxies, request_.head.fields);
-    const auto& plan = proxy_.choose_plan();
+    const auto& plan = choose_plan();
     if (!plan || plan->plan->generation == 0) {
         return reply(http::Reason::NoConfig);
     }
@@ -150,12 +178,7 @@ Exchange::Step Exchange::route() {
     if (session_->rules() != nullptr && session_->rules()->https_redirect && !came_by_https()) {
         return redirect_to_https();
     }
-    const auto& routes = request_.plan->plan->routes;
-    // OPTIONS * asks about the server as a whole: whoever serves its root.
-    const std::string_view path = request_.target.path == "*" ? "/" : request_.target.path;
-    const auto pool = http::needs_normalizing(path)
-                          ? routes.find(request_.target.host, http::normalized_path(path))
-                          : routes.find(request_.target.host, path);
+    const auto pool = find_pool(*request_.plan);
     if (!pool) {
         return reply(http::Reason::NoRoute);
     }

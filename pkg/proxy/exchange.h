@@ -80,6 +80,9 @@ private:
     Step read_head();
     Step take_head(std::size_t size);
     Step route();
+    const WorkerPlan::Ref& choose_plan() const;
+    std::optional<std::uint32_t> find_pool(const WorkerPlan& plan) const;
+    bool is_bound_to(const WorkerPlan& plan) const;
     Step refuse(const Refusal& refusal);
     Step reply(http::Reason reason);
     Step redirect_to_https();

@@ -47,6 +47,8 @@ void Exchange::follow_plan() {
     });
     if (same != newest->pools.end()) {  // else its pool is gone: it ends with what it has
         request_.pool = static_cast<std::uint32_t>(same - newest->pools.begin());
+        // What was begun on a side that is no more is in nobody's counts.
+        request_.compared = request_.compared && newest->side_cells == request_.plan->side_cells;
         request_.plan = newest;
     }
 }
@@ -96,7 +98,10 @@ Exchange::Step Exchange::wait_in_queue(WorkerPool& pool) {
     attempt_.deadline_passed = false;
     waiting.fetch_add(1, std::memory_order_relaxed);
     pool.cells->queue_length.add();
-    waiter_ = {.session = session_, .since = proxy_.loop().now()};
+    waiter_ = {.session = session_,
+               .since = proxy_.loop().now(),
+               .pool = &pool,
+               .choosy = tries_.excluded.size() != 0};
     pool.queue->push(waiter_);
     stage_ = Stage::Queued;
     proxy_.loop().arm(backend_timer_, waiter_.since + queue.timeout);
@@ -114,6 +119,9 @@ void Exchange::leave_queue() {
     tries_.queued += proxy_.loop().now() - waiter_.since;
     waited.cells->queue_duration.observe(proxy_.loop().now() - waiter_.since);
     proxy_.loop().cancel(backend_timer_);
+    if (std::exchange(waiter_.woken, false)) {
+        proxy_.slot_freed(waited);  // it ends without having looked
+    }
 }
 
 Exchange::Step Exchange::queued() {
@@ -126,6 +134,8 @@ Exchange::Step Exchange::queued() {
             proxy_.slot_freed(pool());  // there may be room for the next one, too
             return start_attempt(false);
         }
+        waiter_.pool = &pool();
+        proxy_.pass_on(pool(), waiter_);
     }
     if (attempt_.deadline_passed) {
         tries_.fired(FiredTimer::Queue);

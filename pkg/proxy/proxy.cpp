@@ -91,6 +91,7 @@ backends::ConnectionPool& Proxy::connection_pool(
 WorkerPlan::Ref Proxy::set_up(Work work, const std::shared_ptr<RolloutCells>& cells,
                               RolloutSide side) {
     auto mine = std::make_unique<WorkerPlan>();
+    mine->side = side;
     if (cells) {
         mine->rollout = cells;
         mine->side_cells = &cells->cells(options_.worker, side);
@@ -340,40 +341,59 @@ void Proxy::give_back(std::unique_ptr<Exchange> exchange) {
     }
 }
 
-void Proxy::wake(Waiter& waiter) {
+void Proxy::wake(Waiter& waiter, bool tell_others) {
     waiter.woken = true;
+    waiter.tell_others = tell_others;
     woken_.push_back(waiter.session);
 }
 
-/// Wakes the first of `queue` that is not on its way already; false if there is none.
-bool Proxy::wake_first(const WaitQueue& queue) {
-    Waiter* waiting = queue.first();
+/// Wakes `waiting` or the first after it that is not on its way already; false if there is none.
+bool Proxy::wake_next(Waiter* waiting, bool tell_others) {
     while (waiting != nullptr && waiting->woken) {
         waiting = waiting->next;  // for another slot
     }
     if (waiting == nullptr) {
         return false;
     }
-    wake(*waiting);
+    wake(*waiting, tell_others);
     return true;
 }
 
 void Proxy::wake_all(const WaitQueue& queue) {
     for (Waiter* waiting = queue.first(); waiting != nullptr; waiting = waiting->next) {
-        wake(*waiting);
+        wake(*waiting, false);
+    }
+}
+
+void Proxy::wake_others(const WorkerPool& pool) {
+    if (pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 && options_.wake_others) {
+        options_.wake_others(pool.plan->config.name);
     }
 }
 
 void Proxy::slot_freed(WorkerPool& pool) {
-    if (!wake_first(*pool.queue) && pool.queue->empty() &&
-        pool.plan->state->waiting.load(std::memory_order_relaxed) != 0 && options_.wake_others) {
-        options_.wake_others(pool.plan->config.name);
+    if (!wake_next(pool.queue->first(), true) && pool.queue->empty()) {
+        wake_others(pool);
+    }
+}
+
+void Proxy::pass_on(const WorkerPool& pool, const Waiter& waiter) {
+    if (!waiter.choosy && !candidate_) {
+        return;  // it was taken meanwhile; whoever looks now finds the same
+    }
+    Waiter* next = waiter.next;
+    while (next != nullptr && !waiter.choosy && next->pool == waiter.pool) {
+        next = next->next;
+    }
+    // A slot goes through the queue once, and to the other workers once: theirs do not send it back.
+    if (!wake_next(next, waiter.tell_others) && waiter.tell_others) {
+        wake_others(pool);
     }
 }
 
 void Proxy::wake_waiting(const std::string& pool) {
     if (const auto queue = queues_.find(pool); queue != queues_.end()) {
-        wake_first(queue->second);
+        wake_next(queue->second.first(), false);
     }
 }
 

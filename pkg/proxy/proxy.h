@@ -115,6 +115,10 @@ public:
     const WorkerPlan::Ref& choose_plan() {
         return candidate_ && rng_.unit() < candidate_share_ ? candidate_ : plan_;
     }
+    /// The plan of the other side; only while compares().
+    const WorkerPlan::Ref& other_plan(const WorkerPlan::Ref& plan) const {
+        return plan->side == RolloutSide::Candidate ? plan_ : candidate_;
+    }
     /// Whether both plans of a rollout take requests, so that what begins now is compared.
     bool compares() const { return candidate_ && candidate_share_ > 0; }
     const config::ClientTimeouts& timeouts() const { return settings_->timeouts; }
@@ -144,9 +148,12 @@ public:
     /// The handshake with a backend failed: it is not whom the configuration trusts, or the like.
     void report_insecure_backend(const backends::Backend& backend, std::string_view problem);
     void report_failed_handshake(Session& session, std::string_view problem);
-    /// The plan that a request on `plan` should go on with: `plan` itself while it is in use.
+    /// The plan that a request on `plan` should go on with: the newest of its side, while that side
+    /// lasts.
     const WorkerPlan::Ref& newest(const WorkerPlan::Ref& plan) const {
-        return plan == plan_ || plan == candidate_ ? plan : plan_;
+        const bool on_trial = plan->side == RolloutSide::Candidate && candidate_ &&
+                              candidate_->rollout == plan->rollout;
+        return on_trial ? candidate_ : plan_;
     }
     /// Warns if nearly all clients of `pool`, which has keys to watch, are one.
     void watch_key(WorkerPool& pool, const IpAddress& client);
@@ -159,6 +166,9 @@ public:
     void report_accept_failure(std::error_code error);
     /// A slot of a backend of `pool` became free; somebody may wait for it.
     void slot_freed(WorkerPool& pool);
+    /// `waiter`, in the queue of `pool`, was woken and cannot use the slot: somebody behind it may,
+    /// if it is on the other side of a rollout, or `waiter` has tried that backend before.
+    void pass_on(const WorkerPool& pool, const Waiter& waiter);
     /// As slot_freed, told by another worker.
     void wake_waiting(const std::string& pool);
 
@@ -173,8 +183,9 @@ private:
     void retire_missing();
     void sweep_pools();
     void use_settings(const config::Snapshot& settings);
-    bool wake_first(const WaitQueue& queue);
-    void wake(Waiter& waiter);
+    bool wake_next(Waiter* waiting, bool tell_others);
+    void wake_others(const WorkerPool& pool);
+    void wake(Waiter& waiter, bool tell_others);
     void wake_all(const WaitQueue& queue);
     void refuse(net::Accepted& accepted, const ClientListener& listener);
     void turn_ended();

@@ -62,7 +62,7 @@ public:
     /// Deadlines that the Exchange sets for the client's side; on_timer tells it.
     void arm(MonotonicTime deadline);
     void disarm();
-    std::unique_ptr<PinnedBackend>& pinned() { return pinned_; }
+    std::unique_ptr<PinnedBackends>& pinned() { return pinned_; }
 
     /// The client came by TLS.
     bool secured() const { return stream_.layer() != nullptr; }
@@ -100,7 +100,7 @@ private:
     net::Peer peer_;
     ClientListener listener_;
     std::unique_ptr<Exchange> exchange_;
-    std::unique_ptr<PinnedBackend> pinned_;
+    std::unique_ptr<PinnedBackends> pinned_;
     std::unique_ptr<Handshake> handshake_;
     std::unique_ptr<const std::string> subject_;
     net::MemberTimer<Session, &Session::on_timer> timer_{*this};

@@ -40,6 +40,15 @@ std::optional<std::uint32_t> sticky_slot(const runtime::StickyCookies& cookies,
     return found;
 }
 
+bool names_backend(const runtime::StickyCookies& cookies, std::span<const http::Field> fields) {
+    bool named = false;
+    for_each_named_slot(cookies, fields, [&named](std::uint32_t /*slot*/) {
+        named = true;
+        return false;
+    });
+    return named;
+}
+
 bool needs_cookie(const runtime::StickyCookies& cookies, std::span<const http::Field> fields,
                   std::uint32_t slot) {
     bool named = false;

@@ -20,6 +20,8 @@
 /// - The new cookie goes out with the response, and only if it differs: a retry that another
 ///   backend answered moves the client there, since that is where its session now lives. A 502, 503
 ///   or 504 that is retried and sent after all, as nothing better came, binds nobody.
+/// - During a rollout it decides the side before chance does: a client stays where its cookie names a
+///   backend, also if that is an existing one that is not eligible. Both or neither: chance.
 /// - In a pool that is used because another is down, that pool's own `sticky` counts, if any.
 namespace rproxy::proxy {
 
@@ -29,6 +31,9 @@ std::optional<std::uint32_t> sticky_slot(const runtime::StickyCookies& cookies,
                                          std::span<const http::Field> fields,
                                          const balancing::Policy& policy,
                                          const balancing::Excluded& excluded);
+
+/// Whether one of the client's cookies names a slot, whatever has become of its backend.
+bool names_backend(const runtime::StickyCookies& cookies, std::span<const http::Field> fields);
 
 /// Whether the client must be told of `slot`, which has answered: none of its cookies names it.
 bool needs_cookie(const runtime::StickyCookies& cookies, std::span<const http::Field> fields,

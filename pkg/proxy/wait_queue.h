@@ -5,12 +5,16 @@
 namespace rproxy::proxy {
 
 class Session;
+struct WorkerPool;
 
 /// A request that waits for a free slot of a backend.
 struct Waiter {
     Session* session{nullptr};  ///< To go on when there is a slot.
     MonotonicTime since;
-    bool woken{false};  ///< A slot was free; it has not looked yet.
+    const WorkerPool* pool{nullptr};  ///< Whose slots it can use; two during a rollout. Compared.
+    bool choosy{false};               ///< It has tried some of them already.
+    bool woken{false};                ///< A slot was free; it has not looked yet.
+    bool tell_others{false};  ///< If nobody here can use that slot, other workers are to hear of it.
     Waiter* next{nullptr};
     Waiter* previous{nullptr};
 };

@@ -36,6 +36,7 @@ public:
     /// While a rollout goes on: its counts, and this side's part of them.
     std::shared_ptr<RolloutCells> rollout;
     RolloutSideCells* side_cells{nullptr};
+    RolloutSide side{RolloutSide::Stable};
 
     /// Shared by reference; the last one deletes it, and with it lets go of the Snapshot.
     class Ref {

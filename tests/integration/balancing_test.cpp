@@ -143,6 +143,44 @@ TEST_F(Balancing, SelectionByConnectionStaysForAConnection) {
     EXPECT_EQ(shares, (Shares{{"0", 2}, {"1", 2}, {"2", 2}}));
 }
 
+TEST_F(Balancing, ASlotThatTheFirstInTheQueueHasTriedGoesToTheNext) {
+    const auto limited = [](const FakeBackend& backend) {
+        return "  - {address: \"" + backend.address() + "\", max_connections: 1}\n";
+    };
+    const auto proxy = ProxyUnderTest::with_yaml("backends:\n" + limited(backends_[0]) +
+                                                     limited(backends_[1]) + kNoChecks +
+                                                     "queue: {limit: 10, timeout: 1h}\n",
+                                                 {.workers = 1});
+    for (auto& backend : backends_) {
+        backend.on("/hold", stall_before_head());
+    }
+    const auto waiting = [&](double count) {
+        return wait_until([&] { return proxy.metric("rproxy_pool_queue_length") == count; });
+    };
+    const auto ask_for = [&](const std::string& path) {
+        auto client = proxy.connect();
+        client.send(get(path));
+        return client;
+    };
+    const auto holder = ask_for("/hold");
+    ASSERT_TRUE(wait_until(
+        [&] { return backends_[0].request_count() + backends_[1].request_count() == 1; }));
+    auto& busy = backends_.at(backends_[0].request_count() == 1 ? 0 : 1);
+    auto& other = backends_.at(backends_[0].request_count() == 1 ? 1 : 0);
+    other.on("/first", hang_up());
+    auto first = ask_for("/first");
+    ASSERT_TRUE(waiting(1)) << "it has tried the one and waits for the other";
+    const auto next_holder = ask_for("/hold");
+    ASSERT_TRUE(other.wait_for_requests(2));
+    auto second = ask_for("/second");
+    ASSERT_TRUE(waiting(2));
+    other.release();
+    EXPECT_EQ(second.response().value_or(RawClient::Response{}).status, 200);
+    ASSERT_TRUE(waiting(1));
+    busy.release();
+    EXPECT_EQ(first.response().value_or(RawClient::Response{}).status, 200);
+}
+
 TEST_F(Balancing, SelectionByIntervalIsOneForAllUntilItEnds) {
     auto proxy = ProxyUnderTest::with_yaml(three() + "selection: {by: interval, interval: 1h}\n" +
                                            kNoChecks);

@@ -7,6 +7,7 @@
 #include <csignal>
 #include <filesystem>
 #include <list>
+#include <map>
 #include <string>
 #include <thread>
 
@@ -283,6 +284,92 @@ TEST_F(Rollout, TheOldFileEndsItQuietly) {
     EXPECT_EQ(answers(proxy), (std::set<std::string>{"old"}));
     EXPECT_EQ(config(proxy).at("last_result").at("result"), "unchanged");
     EXPECT_EQ(proxy.metric("rproxy_config_last_reload_successful"), 1);
+}
+
+TEST_F(Rollout, AConnectionKeepsABackendOnEachSide) {
+    FakeBackend second;
+    second.otherwise(respond(200, {}, "second"));
+    const std::string by = "selection: {by: connection}\n";
+    auto proxy = ProxyUnderTest::with_yaml(to(old_, second) + by);
+    proxy.write(to(new_) + by + kHalfForAnHour);
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    for (int client = 0; client < 4; ++client) {
+        const auto bodies = answers(proxy);
+        EXPECT_EQ(bodies.size(), 2U);
+        EXPECT_TRUE(bodies.contains("new"));
+    }
+}
+
+/// Each side has a backend of its own, which takes one request at a time and binds its clients.
+class StickyRollout : public Rollout {
+protected:
+    StickyRollout() : proxy_(ProxyUnderTest::with_yaml(yaml(old_), {.workers = 1})) {
+        for (FakeBackend* const backend : {&old_, &new_}) {
+            backend->on("/hold", stall_before_head());
+        }
+        proxy_.write(yaml(new_) + kHalfForAnHour);
+        EXPECT_TRUE(wait_until([&] { return compares(proxy_); }));
+        auto client = proxy_.connect();
+        EXPECT_TRUE(wait_until([&] {
+            const auto answer = client.exchange(get("/"));
+            const auto cookie = answer ? answer->header("Set-Cookie").value_or("") : "";
+            cookies_[answer ? answer->body : ""] = cookie.substr(0, cookie.find(';'));
+            return cookies_.size() == 2;
+        }));
+    }
+    static std::string yaml(const FakeBackend& backend) {
+        return "backends: [{address: \"" + backend.address() +
+               "\", max_connections: 1}]\nsticky: {cookie: id}\n"
+               "queue: {limit: 10, timeout: 1h}\n" +
+               kNoChecks;
+    }
+    /// Sent by the client that is bound to `side`, and not answered yet.
+    RawClient ask(const std::string& side, const std::string& path = "/") {
+        auto client = proxy_.connect();
+        client.send(get(path, "Cookie: " + cookies_[side] + "\r\n"));
+        return client;
+    }
+    static std::string body_of(RawClient& client) {
+        const auto answer = client.response();
+        return answer ? answer->body : "nothing";
+    }
+
+    ProxyUnderTest proxy_;
+    std::map<std::string, std::string> cookies_;  // by side
+};
+
+TEST_F(StickyRollout, ASessionStaysOnTheSideThatHasItsBackend) {
+    for (int i = 0; i < 20; ++i) {
+        for (const std::string side : {"old", "new"}) {
+            auto client = ask(side);
+            EXPECT_EQ(body_of(client), side);
+        }
+    }
+    proxy_.write(yaml(old_));
+    ASSERT_TRUE(wait_until([&] { return ended(proxy_, "abandoned") == 1; }));
+    auto client = ask("new");
+    EXPECT_EQ(body_of(client), "old") << "there is no other any more";
+}
+
+TEST_F(StickyRollout, ARequestThatWaitsForOneSideDoesNotHoldUpTheOther) {
+    const auto waiting = [&](double count) {
+        return wait_until([&] { return proxy_.metric("rproxy_pool_queue_length") == count; });
+    };
+    const auto old_holder = ask("old", "/hold");
+    const auto new_holder = ask("new", "/hold");
+    ASSERT_TRUE(
+        wait_until([&] { return proxy_.metric("rproxy_backend_requests_active") == 2; }));
+    auto first = ask("new");
+    ASSERT_TRUE(waiting(1));
+    auto second = ask("old");
+    ASSERT_TRUE(waiting(2));
+    auto third = ask("old");
+    ASSERT_TRUE(waiting(3));
+    old_.release();
+    EXPECT_EQ(body_of(second), "old");
+    EXPECT_EQ(body_of(third), "old");
+    new_.release();
+    EXPECT_EQ(body_of(first), "new");
 }
 
 TEST_F(Rollout, ABrokenFileLeavesItAlone) {

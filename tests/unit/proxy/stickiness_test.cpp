@@ -72,6 +72,17 @@ TEST_F(Stickiness, IgnoresABackendThatWasTried) {
     EXPECT_EQ(slot({"id=one"}), std::nullopt);
 }
 
+TEST_F(Stickiness, KnowsWhetherACookieNamesABackendThatIsNotOffered) {
+    eligible_[1] = false;
+    const auto names = [&](std::string_view value) {
+        return names_backend(cookies_, cookie_fields({value}));
+    };
+    EXPECT_TRUE(names("id=one"));
+    EXPECT_TRUE(names("id=stale; id=two"));
+    EXPECT_FALSE(names("id=stale"));
+    EXPECT_FALSE(names("a=one"));
+}
+
 TEST_F(Stickiness, SetsACookieOnlyWhereTheClientHasAnother) {
     EXPECT_FALSE(needs({"id=one"}, 1));
     EXPECT_FALSE(needs({"id=two", "a=b; id=one"}, 1));

@@ -169,6 +169,7 @@ private:
     bool begin_rollout(Candidate candidate);
     void on_rollout_timer();
     void promote(const std::string& evidence);
+    void cannot_promote(const std::vector<config::Issue>& issues);
     void roll_back(const std::string& evidence);
     void note_rolled_back(const std::string& text);
     void abandon_rollout();

@@ -34,21 +34,23 @@ void Controller::poll_certificates() {
 
 void Controller::refresh_certificates() {
     const auto refreshed = publisher_.refresh_certificates();
-    if (!refreshed) {
+    if (!refreshed.issues.empty()) {
         ++reloads_[static_cast<std::size_t>(ReloadResult::Rejected)];
-        log::error("certificates rejected", "errors", refreshed.error().size(), "keeping",
+        log::error("certificates rejected", "errors", refreshed.issues.size(), "keeping",
                    "those in use");
-        log_issues("certificate error", refreshed.error());
+        log_issues("certificate error", refreshed.issues);
         note({.kind = Event::Kind::Config,
               .generation = generation_,
               .result = "rejected",
-              .message = format_issue(refreshed.error().front())});
-        rejected_certificates_ =
-            LastReload{ReloadResult::Rejected, loop_.wall_now(), refreshed.error(), {}};
-        return;
+              .message = format_issue(refreshed.issues.front())});
     }
-    const bool recovered = std::exchange(rejected_certificates_, std::nullopt).has_value();
-    if (*refreshed) {
+    const bool rejected_before = rejected_certificates_.has_value();
+    rejected_certificates_.reset();
+    if (!refreshed.issues.empty()) {
+        rejected_certificates_ =
+            LastReload{ReloadResult::Rejected, loop_.wall_now(), refreshed.issues, {}};
+    }
+    if (refreshed.changed) {
         ++reloads_[static_cast<std::size_t>(ReloadResult::Applied)];
         log_issues("certificate warning", publisher_.material().warnings);
         log::info("certificates applied", "generation", generation_);
@@ -56,7 +58,7 @@ void Controller::refresh_certificates() {
               .generation = generation_,
               .result = "applied",
               .message = "certificates read again"});
-    } else if (recovered) {
+    } else if (rejected_before && refreshed.issues.empty()) {
         log::info("certificates are again those in use");
     }
 }

@@ -129,22 +129,35 @@ void Controller::on_rollout_timer() {
 }
 
 void Controller::promote(const std::string& evidence) {
-    count_rollout(RolloutResult::Promoted, *publisher_.trial_cells());
+    const auto cells = publisher_.trial_cells();
     const Candidate candidate = rollout_->candidate();
-    // Its listeners are open: nothing of it should fail any more.
     const auto published = publisher_.publish(candidate.snapshot, generation_ + 1);
     if (!published) {
-        end_rollout();
-        reject(published.error(), candidate.text);
+        cannot_promote(published.error());
         return;
     }
     rollout_.reset();
+    count_rollout(RolloutResult::Promoted, *cells);
     log::info("rollout promoted", "sha256", candidate.sha256.substr(0, 12), "evidence", evidence);
     note({.kind = Event::Kind::Config,
           .generation = generation_ + 1,
           .result = "promoted",
           .message = "rollout promoted: " + evidence});
     accept(candidate.snapshot, candidate.text, candidate.sha256, Source::File);
+}
+
+/// Its listeners are open, but a file that it names (a certificate's) can have broken since it
+/// began. What the next start would refuse must not be promoted. The file is rejected, as if it
+/// had been read just now: it is tried again as soon as what it names is repaired.
+void Controller::cannot_promote(const std::vector<config::Issue>& issues) {
+    const std::string evidence = "cannot be promoted: " + format_issue(issues.front());
+    const bool is_file = file_ && file_->sha256 == rollout_->candidate().sha256;
+    const std::string text = rollout_->candidate().text;
+    roll_back(evidence);
+    if (is_file) {
+        rolled_back_.reset();
+        reject(issues, text);
+    }
 }
 
 void Controller::roll_back(const std::string& evidence) {

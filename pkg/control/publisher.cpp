@@ -87,28 +87,32 @@ std::expected<void, std::vector<config::Issue>> Publisher::publish(
     return {};
 }
 
-std::expected<bool, std::vector<config::Issue>> Publisher::refresh_certificates() {
+Publisher::Refreshed Publisher::refresh_certificates() {
+    Refreshed refreshed;
     if (!running_.plan) {
-        return false;
+        return refreshed;
     }
-    auto material = tls_.load(*running_.snapshot, running_.material, running_.generation == 0);
-    if (!material) {
-        return std::unexpected{std::move(material.error())};
-    }
-    bool changed = running_.material.differs(*material);
-    if (trial_) {
-        auto tried = tls_.load(*trial_->snapshot, *material, running_.generation == 0);
-        if (!tried) {
-            return std::unexpected{std::move(tried.error())};
+    const auto refresh = [&](Published& published) {
+        auto material =
+            tls_.load(*published.snapshot, published.material, running_.generation == 0);
+        if (!material) {
+            // A file of both is reported once.
+            if (refreshed.issues.empty()) {
+                refreshed.issues = std::move(material.error());
+            }
+            return;
         }
-        changed = changed || trial_->material.differs(*tried);
-        trial_->material = std::move(*tried);
+        refreshed.changed = refreshed.changed || published.material.differs(*material);
+        published.material = std::move(*material);
+    };
+    refresh(running_);
+    if (trial_) {
+        refresh(*trial_);
     }
-    running_.material = std::move(*material);
-    if (changed) {
+    if (refreshed.changed) {
         republish();
     }
-    return changed;
+    return refreshed;
 }
 
 /// The same configuration with other addresses behind its names.

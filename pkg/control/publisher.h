@@ -72,9 +72,13 @@ public:
     /// or has with one.
     std::vector<std::string> trial_dead_pools() const;
 
-    /// Reads the files of the TLS settings again. True: something is new and on its way to the
-    /// workers. On failure nothing has changed.
-    std::expected<bool, std::vector<config::Issue>> refresh_certificates();
+    struct Refreshed {
+        bool changed{false};                ///< Something is new and on its way to the workers.
+        std::vector<config::Issue> issues;  ///< Why not all could be used.
+    };
+    /// Reads the files of the TLS settings again, those of the running configuration and those of
+    /// the one on trial each for itself: what cannot be used changes nothing for its own.
+    Refreshed refresh_certificates();
     /// What the files of the running configuration came to.
     const tls::Material& material() const { return running_.material; }
 

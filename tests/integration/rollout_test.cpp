@@ -1,4 +1,4 @@
-#include "integration/setup.h"
+#include "integration/tls_setup.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -370,6 +370,53 @@ TEST_F(StickyRollout, ARequestThatWaitsForOneSideDoesNotHoldUpTheOther) {
     EXPECT_EQ(body_of(third), "old");
     new_.release();
     EXPECT_EQ(body_of(first), "new");
+}
+
+/// Each side has a certificate of its own; the candidate's breaks while they are compared.
+class TlsRollout : public Rollout {
+protected:
+    TlsRollout()
+        : stable_(files_.add("stable", authority_.issue())),
+          candidate_(files_.add("candidate", authority_.issue())) {}
+    static bool rejects(const RunningProxy& proxy) {
+        return proxy.metric("rproxy_config_reloads_total", {{"result", "rejected"}}) > 0;
+    }
+
+    const TestAuthority authority_;
+    const Certificates files_;
+    const std::string stable_;
+    const std::string candidate_;
+};
+
+TEST_F(TlsRollout, WhatTheNextStartWouldRefuseIsNotPromoted) {
+    auto proxy = ProxyUnderTest::with_yaml(https(stable_) + to(old_));
+    proxy.write(https(candidate_) + to(new_) + rollout("canary: 50%, for: 2s"));
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    files_.dir().write("candidate.crt", "broken");
+    ASSERT_TRUE(wait_until([&] { return ended(proxy, "rolled_back") == 1; }));
+    EXPECT_EQ(ended(proxy, "promoted"), 0);
+    EXPECT_EQ(config(proxy).at("generation"), 1);
+    EXPECT_EQ(config(proxy).at("last_result").at("result"), "rejected");
+    EXPECT_NE(proxy.admin().json("/api/v1/events").dump().find("cannot be promoted"),
+              std::string::npos);
+    files_.add("candidate", authority_.issue());
+    EXPECT_TRUE(wait_until([&] { return ended(proxy, "promoted") == 1; }));
+}
+
+TEST_F(TlsRollout, ABrokenCertificateOfTheCandidateDoesNotStopTheOthersRotation) {
+    auto proxy = ProxyUnderTest::with_yaml(https(stable_) + to(old_));
+    proxy.write(https(candidate_) + to(new_) + kHalfForAnHour);
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    const auto expires = [&] {
+        return proxy.metric("rproxy_tls_certificate_not_after_timestamp_seconds");
+    };
+    const auto before = expires();
+    ASSERT_TRUE(before);
+    files_.dir().write("candidate.crt", "broken");
+    ASSERT_TRUE(wait_until([&] { return rejects(proxy); }));
+    files_.add("stable", authority_.issue({.ends = std::chrono::hours{240}}));
+    EXPECT_TRUE(wait_until([&] { return expires() > before; }));
+    EXPECT_TRUE(runs(proxy));
 }
 
 TEST_F(Rollout, ABrokenFileLeavesItAlone) {

@@ -70,7 +70,11 @@ Controller::Controller(net::EventLoop& loop, Workers& workers, Options options)
       certificate_events_(std::make_unique<WatchEvents>(*this, &Controller::poll_certificates)) {
     if (!options_.state_dir.empty()) {
         last_known_good_.emplace(options_.state_dir);
-        rolled_back_ = last_known_good_->load_rolled_back();
+        if (auto remembered = last_known_good_->load_rolled_back()) {
+            rolled_back_ = std::move(*remembered);
+        } else {
+            log::error("what was rolled back is not known", "error", remembered.error());
+        }
     }
 }
 
@@ -89,8 +93,7 @@ void Controller::start() {
                                 ? last_reload_->issues.front().message
                                 : "the configuration file cannot be read");
     }
-    if (source_ == Source::None && rolled_back_ && file_ &&
-        file_->sha256 == rolled_back_->sha256) {
+    if (source_ == Source::None && rolled_back_ && file_ && file_->sha256 == rolled_back_->sha256) {
         log::warn("running on a configuration that was rolled back", "reason",
                   "there is no other to run on", "evidence", rolled_back_->evidence);
         consider(file_->text, file_->sha256, Source::File);
@@ -187,6 +190,9 @@ bool Controller::consider(const std::string& text, const std::string& sha256, So
             delete dead;
             live->fetch_sub(1, std::memory_order_relaxed);
         });
+    if (generation_ == 0 && source == Source::File) {
+        start_on_last_known_good(*snapshot, sha256);
+    }
     considered_files_ = tls::files_of(*snapshot);
     if (wants_rollout(*snapshot, source)) {
         return begin_rollout({snapshot, text, sha256, config::plan(*snapshot_, *snapshot),

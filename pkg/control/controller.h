@@ -77,8 +77,8 @@ struct Status {
     std::string sha256;
     std::optional<WallTime> applied;
     std::optional<LastReload> last_reload;
-    /// The certificates' files as they are cannot be used; what was made of them before is. Nothing:
-    /// they can.
+    /// The certificates' files as they are cannot be used; what was made of them before is.
+    /// Nothing: they can.
     std::optional<LastReload> rejected_certificates;
     std::optional<WallTime> last_success;
     std::array<std::uint64_t, 4> reloads{};  ///< By ReloadResult.
@@ -165,12 +165,15 @@ private:
     void reject(std::vector<config::Issue> issues, const std::string& text);
     // controller_rollout.cpp
     using RolloutResult = metrics::RolloutResult;
+    void start_on_last_known_good(const config::Snapshot& snapshot, const std::string& sha256);
+    bool any_alive() const;
     bool wants_rollout(const config::Snapshot& snapshot, Source source) const;
     bool begin_rollout(Candidate candidate);
     void on_rollout_timer();
     void promote(const std::string& evidence);
     void cannot_promote(const std::vector<config::Issue>& issues);
     void roll_back(const std::string& evidence);
+    void end_rolled_back(const std::string& evidence);
     void note_rolled_back(const std::string& text);
     void abandon_rollout();
     void end_rollout();

@@ -12,6 +12,9 @@ namespace {
 /// Often enough that a bad configuration is gone within a moment of its fifth failure.
 constexpr std::chrono::milliseconds kJudgeInterval{100};
 
+constexpr std::string_view kNothingToCompareWith =
+    "no pool of the running configuration has a healthy backend to compare with";
+
 SideCounts sum(const proxy::RolloutCells& cells, proxy::RolloutSide side) {
     SideCounts counts;
     for (std::size_t worker = 0; worker < cells.workers(); ++worker) {
@@ -38,6 +41,32 @@ void add(SideTotals& total, const proxy::RolloutCells& cells, proxy::RolloutSide
 
 }  // namespace
 
+/// A start is a change, too, if another configuration was in force before: that one runs while the
+/// file is tried out. Else a file that is wrong would be harmless until the next restart.
+void Controller::start_on_last_known_good(const config::Snapshot& snapshot,
+                                          const std::string& sha256) {
+    if (!snapshot.rollout || !last_known_good_) {
+        return;
+    }
+    if (const auto kept = last_known_good_->load(); kept && (!*kept || (*kept)->sha256 == sha256)) {
+        return;  // the first start, or one as any other
+    }
+    use_last_known_good("the file is another one and is tried out beside it");
+    if (generation_ == 0) {
+        log::warn("rollout skipped", "reason", "there is no configuration to compare with");
+    }
+}
+
+bool Controller::any_alive() const {
+    const auto& pools = publisher_.plan()->pools;
+    for (std::size_t i = 0; i < pools.size(); ++i) {
+        if (!pools[i].backends.empty() && !publisher_.policy(i)->all_down) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /// Whether `snapshot` is to be tried out first. Nothing is where nothing can be lost: without a
 /// configuration, or while all that runs is down.
 bool Controller::wants_rollout(const config::Snapshot& snapshot, Source source) const {
@@ -48,16 +77,14 @@ bool Controller::wants_rollout(const config::Snapshot& snapshot, Source source) 
         log::info("rollout not needed", "reason", "the change cannot be split and applies at once");
         return false;
     }
-    const auto& pools = publisher_.plan()->pools;
-    bool any_alive = false;
-    for (std::size_t i = 0; i < pools.size(); ++i) {
-        any_alive = any_alive || (!pools[i].backends.empty() && !publisher_.policy(i)->all_down);
+    if (!publisher_.first_checks_done()) {
+        return true;  // after a start; looked at again before it takes requests
     }
-    if (!any_alive) {
-        log::warn("rollout skipped", "reason",
-                  "no pool of the running configuration has a healthy backend to compare with");
+    if (!any_alive()) {
+        log::warn("rollout skipped", "reason", kNothingToCompareWith);
+        return false;
     }
-    return any_alive;
+    return true;
 }
 
 bool Controller::begin_rollout(Candidate candidate) {
@@ -113,6 +140,10 @@ void Controller::on_rollout_timer() {
         case RolloutVerdict::Next::Wait:
             break;
         case RolloutVerdict::Next::BeginTraffic: {
+            if (!any_alive()) {
+                promote(std::string(kNothingToCompareWith));
+                return;
+            }
             const double share = rollout_->settings().canary.fraction;
             publisher_.set_trial_share(share);
             log::info("rollout takes requests", "share", share, "reason", verdict.evidence);
@@ -150,20 +181,16 @@ void Controller::promote(const std::string& evidence) {
 /// began. What the next start would refuse must not be promoted. The file is rejected, as if it
 /// had been read just now: it is tried again as soon as what it names is repaired.
 void Controller::cannot_promote(const std::vector<config::Issue>& issues) {
-    const std::string evidence = "cannot be promoted: " + format_issue(issues.front());
-    const bool is_file = file_ && file_->sha256 == rollout_->candidate().sha256;
-    const std::string text = rollout_->candidate().text;
-    roll_back(evidence);
-    if (is_file) {
-        rolled_back_.reset();
-        reject(issues, text);
+    const Candidate candidate = rollout_->candidate();
+    end_rolled_back("cannot be promoted: " + format_issue(issues.front()));
+    if (file_ && file_->sha256 == candidate.sha256) {
+        reject(issues, candidate.text);
     }
 }
 
 void Controller::roll_back(const std::string& evidence) {
-    count_rollout(RolloutResult::RolledBack, *publisher_.trial_cells());
     const Candidate candidate = rollout_->candidate();
-    end_rollout();
+    end_rolled_back(evidence);
     const RolledBack rolled_back{candidate.sha256, evidence};
     if (last_known_good_) {
         if (const auto saved = last_known_good_->save_rolled_back(rolled_back); !saved) {
@@ -174,8 +201,14 @@ void Controller::roll_back(const std::string& evidence) {
         rolled_back_ = rolled_back;
         note_rolled_back(candidate.text);
     }  // else what is wrong with the file since stays visible
-    log::error("configuration rolled back", "sha256", candidate.sha256.substr(0, 12), "evidence",
-               evidence, "keeping", "generation " + std::to_string(generation_));
+}
+
+void Controller::end_rolled_back(const std::string& evidence) {
+    count_rollout(RolloutResult::RolledBack, *publisher_.trial_cells());
+    const std::string sha256 = rollout_->candidate().sha256;
+    end_rollout();
+    log::error("configuration rolled back", "sha256", sha256.substr(0, 12), "evidence", evidence,
+               "keeping", "generation " + std::to_string(generation_));
     ++reloads_[static_cast<std::size_t>(ReloadResult::RolledBack)];
     note({.kind = Event::Kind::Config,
           .generation = generation_,

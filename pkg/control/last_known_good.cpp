@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
@@ -165,28 +166,35 @@ std::expected<std::optional<LastKnownGood::Entry>, std::string> LastKnownGood::l
 }
 
 std::expected<void, std::string> LastKnownGood::save_rolled_back(const RolledBack& rolled_back) {
-    return replace(rolled_back_path_, std::string(kRolledBackMagic) + "\nsha256 " +
-                                          rolled_back.sha256 + "\nevidence " +
-                                          rolled_back.evidence + "\n");
+    std::string body = "sha256 " + rolled_back.sha256 + "\nevidence " + rolled_back.evidence;
+    std::ranges::replace(body.begin() + static_cast<std::ptrdiff_t>(body.find("\nevidence ")) + 1,
+                         body.end(), '\n', ' ');
+    body += '\n';
+    return replace(rolled_back_path_,
+                   std::string(kRolledBackMagic) + "\ncheck " + sha256_hex(body) + '\n' + body);
 }
 
-std::optional<RolledBack> LastKnownGood::load_rolled_back() const {
+std::expected<std::optional<RolledBack>, std::string> LastKnownGood::load_rolled_back() const {
     const auto content = read_file(rolled_back_path_, kMaxSize);
     if (!content) {
-        return std::nullopt;
+        if (content.error().kind == ReadError::Kind::Missing) {
+            return std::nullopt;
+        }
+        return std::unexpected(content.error().message);
     }
     std::string_view bytes = content->text;
-    if (!bytes.starts_with(kRolledBackMagic) ||
-        !bytes.substr(kRolledBackMagic.size()).starts_with('\n')) {
-        return std::nullopt;
+    const std::string head = std::string(kRolledBackMagic) + '\n';
+    if (bytes.starts_with(head)) {
+        bytes.remove_prefix(head.size());
+        const auto check = take_line(bytes, "check");
+        const bool whole = check && sha256_hex(bytes) == *check;
+        const auto sha256 = take_line(bytes, "sha256");
+        const auto evidence = take_line(bytes, "evidence");
+        if (whole && sha256 && evidence) {
+            return RolledBack{std::string(*sha256), std::string(*evidence)};
+        }
     }
-    bytes.remove_prefix(kRolledBackMagic.size() + 1);
-    const auto sha256 = take_line(bytes, "sha256");
-    const auto evidence = take_line(bytes, "evidence");
-    if (!sha256 || !evidence) {
-        return std::nullopt;
-    }
-    return RolledBack{std::string(*sha256), std::string(*evidence)};
+    return std::unexpected(rolled_back_path_ + " cannot be trusted: it is damaged");
 }
 
 void LastKnownGood::forget_rolled_back() {

@@ -36,8 +36,9 @@ public:
     std::expected<std::optional<Entry>, std::string> load() const;
     /// Remembers what was rolled back, in the place of what was before.
     std::expected<void, std::string> save_rolled_back(const RolledBack& rolled_back);
-    /// Nothing if nothing is remembered, or if it cannot be read.
-    std::optional<RolledBack> load_rolled_back() const;
+    /// Nothing if nothing is remembered. An error says why what is there cannot be trusted.
+    std::expected<std::optional<RolledBack>, std::string> load_rolled_back() const;
+    const std::string& rolled_back_path() const { return rolled_back_path_; }
     void forget_rolled_back();
     const std::string& path() const { return path_; }
 

@@ -36,20 +36,20 @@ Publisher::Publisher(net::EventLoop& loop, Workers& workers, const Options& opti
                {[this](const auto& key, const auto& transition) { on_transition(key, transition); },
                 [this](const std::string& pool) { rebuild_policy(pool); },
                 [this](const backends::BackendKey& key) { look_up_again(key); }}),
-      names_(loop, {[this] { republish(); },
-                    [this](const auto& host, const auto& look_up, bool first) {
-                        look_up_failed(host, look_up, first);
-                    },
-                    [this](const auto& host, const auto& look_up) {
-                        look_up_recovered(host, look_up);
-                    }}),
+      names_(loop,
+             {[this] { republish(); },
+              [this](const auto& host, const auto& look_up, bool first) {
+                  look_up_failed(host, look_up, first);
+              },
+              [this](const auto& host, const auto& look_up) { look_up_recovered(host, look_up); }}),
       tls_(loop, [this] { republish(); }) {}
 
 Publisher::~Publisher() = default;
 
 std::expected<void, std::vector<config::Issue>> Publisher::publish(
     std::shared_ptr<const config::Snapshot> snapshot, std::uint64_t generation) {
-    auto material = tls_.load(*snapshot, trial_ ? trial_->material : running_.material, running_.generation == 0);
+    auto material = tls_.load(*snapshot, trial_ ? trial_->material : running_.material,
+                              running_.generation == 0);
     if (!material && snapshot == running_.snapshot) {
         material = running_.material;  // back from a trial: what it is made of is here
     }

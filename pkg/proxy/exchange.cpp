@@ -1,7 +1,6 @@
 #include "proxy/exchange.h"
 
 #include "base/strings.h"
-
 #include "proxy/proxy.h"
 #include "proxy/session.h"
 #include "proxy/stickiness.h"
@@ -154,8 +153,7 @@ std::optional<std::uint32_t> Exchange::find_pool(const WorkerPlan& plan) const {
 bool Exchange::is_bound_to(const WorkerPlan& plan) const {
     const auto found = find_pool(plan);
     const auto* const pool = found ? plan.pools[*found].plan : nullptr;
-    return pool != nullptr && pool->sticky &&
-           names_backend(*pool->sticky, request_.head.fields);
+    return pool != nullptr && pool->sticky && names_backend(*pool->sticky, request_.head.fields);
 }
 
 Exchange::Step Exchange::route() {

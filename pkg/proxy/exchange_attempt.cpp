@@ -158,7 +158,8 @@ Exchange::Step Exchange::start_attempt(bool fresh) {
     answer_.status = 0;
     to_client_.buffer().reserve(proxy_.buffer_capacity());
     connections.cells().last_request.set(proxy_.loop().wall_now());
-    attempt_.lease = fresh ? backends::Lease{} : connections.take_idle(*this, pool().plan->tls.get());
+    attempt_.lease =
+        fresh ? backends::Lease{} : connections.take_idle(*this, pool().plan->tls.get());
     attempt_.reused = static_cast<bool>(attempt_.lease);
     if (attempt_.reused) {
         connections.cells().connection_reuses_total.add();
@@ -166,8 +167,8 @@ Exchange::Step Exchange::start_attempt(bool fresh) {
         stage_ = Stage::Exchanging;
         return Step::Continue;
     }
-    auto lease = connections.connect(
-        *this, {pool().plan->tls, pool().plan->backends[attempt_.slot].host});
+    auto lease =
+        connections.connect(*this, {pool().plan->tls, pool().plan->backends[attempt_.slot].host});
     if (!lease) {
         connections.cells().connection_failures[metrics::ConnectionFailure::Unreachable].add();
         return attempt_failed(AttemptFacts::Failure::Connect);

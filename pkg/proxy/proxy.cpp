@@ -385,7 +385,8 @@ void Proxy::pass_on(const WorkerPool& pool, const Waiter& waiter) {
     while (next != nullptr && !waiter.choosy && next->pool == waiter.pool) {
         next = next->next;
     }
-    // A slot goes through the queue once, and to the other workers once: theirs do not send it back.
+    // A slot goes through the queue once, and to the other workers once: theirs do not send it
+    // back.
     if (!wake_next(next, waiter.tell_others) && waiter.tell_others) {
         wake_others(pool);
     }

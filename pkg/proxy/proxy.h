@@ -212,7 +212,7 @@ private:
     std::map<std::string, std::unique_ptr<Acceptor>> acceptors_;  // by address
     Session* sessions_{nullptr};
     std::vector<std::unique_ptr<Exchange>> stock_;
-    std::vector<Session*> woken_;  // to go on at the end of this turn
+    std::vector<Session*> woken_;      // to go on at the end of this turn
     std::deque<Session*> handshakes_;  // that can go on, first come first served
     bool draining_{false};
     bool closing_{false};

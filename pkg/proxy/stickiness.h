@@ -20,7 +20,8 @@
 /// - The new cookie goes out with the response, and only if it differs: a retry that another
 ///   backend answered moves the client there, since that is where its session now lives. A 502, 503
 ///   or 504 that is retried and sent after all, as nothing better came, binds nobody.
-/// - During a rollout it decides the side before chance does: a client stays where its cookie names a
+/// - During a rollout it decides the side before chance does: a client stays where its cookie names
+/// a
 ///   backend, also if that is an existing one that is not eligible. Both or neither: chance.
 /// - In a pool that is used because another is down, that pool's own `sticky` counts, if any.
 namespace rproxy::proxy {

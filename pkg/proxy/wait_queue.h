@@ -14,7 +14,8 @@ struct Waiter {
     const WorkerPool* pool{nullptr};  ///< Whose slots it can use; two during a rollout. Compared.
     bool choosy{false};               ///< It has tried some of them already.
     bool woken{false};                ///< A slot was free; it has not looked yet.
-    bool tell_others{false};  ///< If nobody here can use that slot, other workers are to hear of it.
+    bool tell_others{
+        false};  ///< If nobody here can use that slot, other workers are to hear of it.
     Waiter* next{nullptr};
     Waiter* previous{nullptr};
 };

@@ -147,10 +147,10 @@ TEST_F(Balancing, ASlotThatTheFirstInTheQueueHasTriedGoesToTheNext) {
     const auto limited = [](const FakeBackend& backend) {
         return "  - {address: \"" + backend.address() + "\", max_connections: 1}\n";
     };
-    const auto proxy = ProxyUnderTest::with_yaml("backends:\n" + limited(backends_[0]) +
-                                                     limited(backends_[1]) + kNoChecks +
-                                                     "queue: {limit: 10, timeout: 1h}\n",
-                                                 {.workers = 1});
+    const auto proxy =
+        ProxyUnderTest::with_yaml("backends:\n" + limited(backends_[0]) + limited(backends_[1]) +
+                                      kNoChecks + "queue: {limit: 10, timeout: 1h}\n",
+                                  {.workers = 1});
     for (auto& backend : backends_) {
         backend.on("/hold", stall_before_head());
     }

@@ -357,8 +357,7 @@ TEST_F(StickyRollout, ARequestThatWaitsForOneSideDoesNotHoldUpTheOther) {
     };
     const auto old_holder = ask("old", "/hold");
     const auto new_holder = ask("new", "/hold");
-    ASSERT_TRUE(
-        wait_until([&] { return proxy_.metric("rproxy_backend_requests_active") == 2; }));
+    ASSERT_TRUE(wait_until([&] { return proxy_.metric("rproxy_backend_requests_active") == 2; }));
     auto first = ask("new");
     ASSERT_TRUE(waiting(1));
     auto second = ask("old");
@@ -521,6 +520,45 @@ TEST_F(Rollout, ARolledBackFileIsNotTriedAgainUntilItsBytesChange) {
     EXPECT_FALSE(runs(proxy));
     proxy.write(text + "# once more\n");
     EXPECT_TRUE(wait_until([&] { return ended(proxy, "promoted") == 1; }));
+}
+
+TEST_F(Rollout, ARestartTriesAFileOutBesideTheLastKnownGoodOne) {
+    const TempDir state;
+    {
+        const auto first = ProxyUnderTest::with_yaml(to(old_), {.state_dir = state.path()});
+    }
+    const std::string text = to(new_) + kHalfForAnHour;
+    auto proxy = ProxyUnderTest::with_yaml(text, {.state_dir = state.path()});
+    EXPECT_EQ(config(proxy).at("source"), "last_known_good");
+    ASSERT_TRUE(wait_until([&] { return compares(proxy); }));
+    EXPECT_EQ(answers(proxy), (std::set<std::string>{"old", "new"}));
+    new_.otherwise(respond(500, {}, "broken"));
+    const Load load(proxy);
+    ASSERT_TRUE(wait_until([&] { return ended(proxy, "rolled_back") == 1; }));
+    EXPECT_EQ(answers(proxy), (std::set<std::string>{"old"}));
+    EXPECT_EQ(config(proxy).at("last_result").at("result"), "rolled_back");
+}
+
+TEST_F(Rollout, ARestartPromotesAFileAtOnceWhereTheLastKnownGoodOneIsDead) {
+    const TempDir state;
+    {
+        const auto first = ProxyUnderTest::with_yaml(to(old_), {.state_dir = state.path()});
+    }
+    old_.stop();
+    auto proxy = ProxyUnderTest::with_yaml(to(new_) + kHalfForAnHour, {.state_dir = state.path()});
+    ASSERT_TRUE(wait_until([&] { return ended(proxy, "promoted") == 1; }));
+    EXPECT_EQ(answers(proxy), (std::set<std::string>{"new"}));
+    EXPECT_EQ(config(proxy).at("source"), "file");
+}
+
+TEST_F(Rollout, ARestartWithACopyThatCannotBeTrustedAppliesTheFile) {
+    const TempDir state;
+    state.write("last-known-good", "rubbish");
+    state.write("rolled-back", "rubbish");
+    auto proxy = ProxyUnderTest::with_yaml(to(new_) + kHalfForAnHour, {.state_dir = state.path()});
+    EXPECT_EQ(config(proxy).at("source"), "file");
+    EXPECT_FALSE(runs(proxy));
+    EXPECT_EQ(answers(proxy), (std::set<std::string>{"new"}));
 }
 
 TEST_F(Rollout, ARestartDoesNotTakeARolledBackFileForAFirstOne) {

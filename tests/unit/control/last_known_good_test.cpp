@@ -101,5 +101,35 @@ TEST(LastKnownGood, SaysThatTheDirectoryIsMissing) {
     EXPECT_FALSE(*loaded);
 }
 
+TEST(LastKnownGood, RemembersWhatWasRolledBackUntilItIsForgotten) {
+    const test::TempDir directory;
+    LastKnownGood kept(directory.path());
+    ASSERT_TRUE(kept.load_rolled_back());
+    EXPECT_FALSE(*kept.load_rolled_back());
+    ASSERT_TRUE(kept.save_rolled_back({"abc", "5 of 9\nfailed"}));
+    const auto loaded = kept.load_rolled_back();
+    ASSERT_TRUE(loaded && *loaded);
+    EXPECT_EQ((*loaded)->sha256, "abc");
+    EXPECT_EQ((*loaded)->evidence, "5 of 9 failed");
+    kept.forget_rolled_back();
+    ASSERT_TRUE(kept.load_rolled_back());
+    EXPECT_FALSE(*kept.load_rolled_back());
+}
+
+TEST(LastKnownGood, TrustsNoByteThatChangedOfWhatWasRolledBack) {
+    const test::TempDir directory;
+    LastKnownGood kept(directory.path());
+    ASSERT_TRUE(kept.save_rolled_back({"abc", "it is slower"}));
+    const auto good = test::read_file(kept.rolled_back_path());
+    for (std::size_t at = 0; at < good.size(); ++at) {
+        auto bad = good;
+        bad[at] = static_cast<char>(bad[at] ^ 1);
+        test::write_file(kept.rolled_back_path(), bad);
+        EXPECT_FALSE(kept.load_rolled_back()) << at << ": " << bad;
+        test::write_file(kept.rolled_back_path(), good.substr(0, at));
+        EXPECT_FALSE(kept.load_rolled_back()) << at;
+    }
+}
+
 }  // namespace
 }  // namespace rproxy::control

@@ -101,6 +101,7 @@ bool Controller::begin_rollout(Candidate candidate) {
     rollout_.emplace(std::move(candidate), loop_.now(), loop_.wall_now());
     const auto& begun = rollout_->candidate();
     publishing_since_.reset();  // it is not in force yet
+    watch_certificates();
     if (options_.on_settings) {
         options_.on_settings(*begun.snapshot);
     }

@@ -19,7 +19,7 @@ build_packages=(
     python3   # configuring looks for it: some tests are scripts
 )
 test_packages=(git:git curl:curl procps python3 python3-yaml python3-jsonschema openssl
-               prometheus:promtool)
+               prometheus:promtool sslscan:sslscan)
 ci_packages=(clang-19 clang-format-19 clang-tidy-19 libclang-rt-19-dev shellcheck:shellcheck
              nodejs:node strace:strace)
 bench_packages=(libbenchmark-dev nginx-light:nginx haproxy:haproxy wrk:wrk util-linux)

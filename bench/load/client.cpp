@@ -141,7 +141,7 @@ Head parse_head(std::string_view text) {
 struct Connection {
     Descriptor socket;
     std::unique_ptr<TlsClient::Session> tls{};  ///< Null: in plain.
-    std::string_view unsent;  ///< Of the request, which Requests owns.
+    std::string_view unsent;                    ///< Of the request, which Requests owns.
     std::string partial_head;
     std::size_t body_left{0};
     Clock::time_point asked;  ///< When the request was due.
@@ -157,7 +157,7 @@ struct Totals {
     std::uint64_t failures{0};  ///< Requests whose connection ended before the answer did.
     std::uint64_t reopened{0};  ///< Idle connections that the server closed.
     std::uint64_t bytes{0};
-    std::uint64_t slow{0};  ///< Answers that took longer than --slow-ms.
+    std::uint64_t slow{0};     ///< Answers that took longer than --slow-ms.
     std::uint64_t resumed{0};  ///< TLS connections that went on with an earlier session.
 };
 
@@ -232,15 +232,15 @@ public:
         std::printf(
             "{\"requests\":%llu,\"seconds\":%.4f,\"ok\":%llu,\"status_4xx\":%llu,"
             "\"status_5xx\":%llu,\"failures\":%llu,\"unfinished\":%llu,\"reopened\":%llu,"
-            "\"bytes\":%llu,\"slow\":%llu,\"resumed\":%llu,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_us\":%.1f,\"p999_"
+            "\"bytes\":%llu,\"slow\":%llu,\"resumed\":%llu,\"p50_us\":%.1f,\"p90_us\":%.1f,\"p99_"
+            "us\":%.1f,\"p999_"
             "us\":%.1f,"
             "\"max_us\":%.1f}\n",
             number(totals_.answers), static_cast<double>(elapsed.count()) / 1e9,
             number(totals_.by_class[2]), number(totals_.by_class[4]), number(totals_.by_class[5]),
             number(totals_.failures), number(static_cast<std::uint64_t>(busy) + waiting_.size()),
-            number(totals_.reopened), number(totals_.bytes), number(totals_.slow), number(totals_.resumed),
-            us(0.5), us(0.9),
-            us(0.99), us(0.999), us(1));
+            number(totals_.reopened), number(totals_.bytes), number(totals_.slow),
+            number(totals_.resumed), us(0.5), us(0.9), us(0.99), us(0.999), us(1));
     }
 
 private:

@@ -80,8 +80,7 @@ struct BackendSums {
             response.add(cells.response_duration);
             connect.add(cells.connect_duration);
         }
-        connection_failures.add(metrics::ConnectionFailure::Dns,
-                                backend.look_up_failures.value());
+        connection_failures.add(metrics::ConnectionFailure::Dns, backend.look_up_failures.value());
     }
 };
 

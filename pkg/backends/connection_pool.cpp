@@ -48,8 +48,8 @@ void Lease::abort() {
     }
 }
 
-ConnectionPool::ConnectionPool(net::EventLoop& loop, tls::Io& io,
-                               std::shared_ptr<Backend> backend, std::size_t worker)
+ConnectionPool::ConnectionPool(net::EventLoop& loop, tls::Io& io, std::shared_ptr<Backend> backend,
+                               std::size_t worker)
     : loop_(loop), io_(io), backend_(std::move(backend)), cells_(backend_->cells(worker)) {}
 
 ConnectionPool::~ConnectionPool() {
@@ -58,7 +58,8 @@ ConnectionPool::~ConnectionPool() {
 
 namespace {
 
-/// Another certificate of ours does not make a connection worse; another idea of whom to trust does.
+/// Another certificate of ours does not make a connection worse; another idea of whom to trust
+/// does.
 bool same_terms(const tls::ClientContext* a, const tls::ClientContext* b) {
     return a == b || (a != nullptr && b != nullptr && a->trust() == b->trust());
 }

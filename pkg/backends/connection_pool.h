@@ -44,7 +44,7 @@ public:
     bool readable{false};
     bool writable{false};
     bool peer_closed{false};  ///< FIN or reset seen; data may still wait before it.
-    bool connected{false};  ///< TCP is; over TLS the handshake comes then.
+    bool connected{false};    ///< TCP is; over TLS the handshake comes then.
 
 private:
     friend class ConnectionPool;
@@ -52,7 +52,8 @@ private:
 
     ConnectionPool& pool_;
     net::Stream stream_;
-    const std::shared_ptr<const tls::ClientContext> context_;  // that it was opened with; null: plain
+    const std::shared_ptr<const tls::ClientContext>
+        context_;  // that it was opened with; null: plain
     ConnectionUser* user_{nullptr};
     Connection* newer_{nullptr};  // in the idle list
     Connection* older_{nullptr};

@@ -44,10 +44,9 @@ void Probe::on_timer() {
         finish(std::move(*early_));
         return;
     }
-    fail(FailureReason::Timeout,
-         stage_ == Stage::Connecting    ? "connect timed out"
-         : stage_ == Stage::Handshaking ? "TLS handshake timed out"
-                                        : "no answer in time");
+    fail(FailureReason::Timeout, stage_ == Stage::Connecting    ? "connect timed out"
+                                 : stage_ == Stage::Handshaking ? "TLS handshake timed out"
+                                                                : "no answer in time");
 }
 
 void Probe::on_event(std::uint32_t /*events*/) {

@@ -16,8 +16,9 @@
 namespace rproxy::backends {
 
 /// One active check of one backend: a connection that opens, with TLS where the pool has it, or an
-/// HTTP request over it whose status is judged. A connection of its own each time, so that a backend that no longer accepts is found out. Control
-/// thread; destroyed, it gives up without a result.
+/// HTTP request over it whose status is judged. A connection of its own each time, so that a
+/// backend that no longer accepts is found out. Control thread; destroyed, it gives up without a
+/// result.
 class Probe final : public net::EventHandler {
 public:
     using Done = std::move_only_function<void(HealthTracker::ProbeResult)>;

@@ -44,7 +44,8 @@ void check_hsts(Reader& reader, const Node& node, const Hsts& hsts) {
     constexpr Duration kYear = std::chrono::hours(24 * 365);
     if (hsts.preload && (!hsts.include_subdomains || hsts.max_age < kYear)) {
         const Reader::Scope scope(reader, "hsts");
-        reader.fail(key_position(node, "preload"), "'preload' is not accepted by browsers like this",
+        reader.fail(key_position(node, "preload"),
+                    "'preload' is not accepted by browsers like this",
                     "add include_subdomains: true and a max_age of 365d or more");
     }
 }

@@ -20,7 +20,7 @@ struct KeyDoc {
     std::string example{};  ///< YAML in flow style; empty: the default serves.
     bool required{false};
     std::string instead_of{};  ///< Another key of the section that cannot stand beside it.
-    Node default_value{};  ///< Null: absent means off, or the key is required.
+    Node default_value{};      ///< Null: absent means off, or the key is required.
 };
 
 /// What a value may be, without its C++ type: what the JSON Schema, the reference and the renderer

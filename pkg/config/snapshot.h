@@ -26,8 +26,8 @@ using namespace std::chrono_literals;
 // NOLINTBEGIN(readability-redundant-member-init)
 
 struct Certificate {
-    std::string cert{};  ///< PEM file: the leaf first, then its chain.
-    std::string key{};   ///< PEM file.
+    std::string cert{};                 ///< PEM file: the leaf first, then its chain.
+    std::string key{};                  ///< PEM file.
     std::optional<std::string> ocsp{};  ///< DER file: the response sent along (stapled).
     friend bool operator==(const Certificate&, const Certificate&) = default;
 };

@@ -57,9 +57,8 @@ bool is_url_prefix(std::string_view text) {
 }
 
 bool is_cipher_name(std::string_view text) {
-    return text.size() <= 64 && std::ranges::all_of(text, [](char c) {
-               return is_alnum(c) || c == '-' || c == '_';
-           });
+    return text.size() <= 64 &&
+           std::ranges::all_of(text, [](char c) { return is_alnum(c) || c == '-' || c == '_'; });
 }
 
 bool is_file_path(std::string_view text) {

@@ -7,8 +7,7 @@ namespace rproxy::control {
 
 CertificateWatcher::CertificateWatcher(Options options) : options_(std::move(options)) {}
 
-void CertificateWatcher::watch(std::set<std::string> paths, std::string digest,
-                               MonotonicTime now) {
+void CertificateWatcher::watch(std::set<std::string> paths, std::string digest, MonotonicTime now) {
     if (paths == paths_) {
         digest_ = digest.empty() ? digest_ : std::move(digest);
         return;

@@ -28,8 +28,8 @@ public:
     std::expected<tls::Material, std::vector<config::Issue>> load(const config::Snapshot& snapshot,
                                                                   const tls::Material& running,
                                                                   bool is_first) const;
-    /// Gives the listeners and pools of `plan`, which are those of its snapshot, what `material` has
-    /// for them.
+    /// Gives the listeners and pools of `plan`, which are those of its snapshot, what `material`
+    /// has for them.
     void fill(runtime::Plan& plan, const tls::Material& material);
 
 private:

@@ -63,7 +63,7 @@ std::expected<void, std::vector<config::Issue>> Publisher::try_out(
     if (!sockets) {
         return std::unexpected{std::move(sockets.error())};
     }
-    trial_.emplace();
+    trial_ = Trial{};
     trial_->snapshot = plan->snapshot;
     trial_->generation = generation;
     trial_->material = std::move(*material);

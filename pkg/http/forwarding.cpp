@@ -84,8 +84,7 @@ bool speaks_of_certificate(std::string_view name, const RequestEdits& edits) {
         return ascii_lower(a == '_' ? '-' : a) == ascii_lower(b == '_' ? '-' : b);
     };
     // The connection's own field need not be among those of the plan: it may be of another one.
-    return (!edits.subject_field.empty() &&
-            std::ranges::equal(name, edits.subject_field, same)) ||
+    return (!edits.subject_field.empty() && std::ranges::equal(name, edits.subject_field, same)) ||
            std::ranges::any_of(edits.certificate_fields, [&](const std::string& field) {
                return std::ranges::equal(name, field, same);
            });
@@ -240,8 +239,7 @@ void write_request_head(const RequestHead& head, const Target& target, const Bod
         }
         const bool settings = field.name.size() == kHttp2Settings.size() &&
                               equals_ignoring_case(field.name, kHttp2Settings);
-        if (settings || poses_as_ours(field.name) ||
-            speaks_of_certificate(field.name, edits) ||
+        if (settings || poses_as_ours(field.name) || speaks_of_certificate(field.name, edits) ||
             (options.names(field.name) && !is_protected(field.id))) {
             continue;
         }

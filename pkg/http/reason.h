@@ -27,7 +27,7 @@ enum class Reason : std::uint8_t {
     Draining,
     BackendTimeout,
     HttpsRedirect,  ///< The listener's https_redirect; its status is the configuration's.
-    ClientClosed,  ///< The client left before it had its answer; nobody reads an answer then.
+    ClientClosed,   ///< The client left before it had its answer; nobody reads an answer then.
 };
 constexpr std::size_t kReasons = 19;
 

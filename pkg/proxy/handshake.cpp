@@ -39,16 +39,14 @@ Handshake::Outcome Handshake::read_proxy_header() {
     if (seen <= 0) {
         return Outcome::Gone;
     }
-    const auto header =
-        http1::parse_proxy_header({bytes.data(), static_cast<std::size_t>(seen)});
+    const auto header = http1::parse_proxy_header({bytes.data(), static_cast<std::size_t>(seen)});
     if (!header || (!*header && session_.peer_closed)) {
         return Outcome::BadProxy;
     }
     if (!*header) {
         return Outcome::Waiting;
     }
-    if (::recv(fd, bytes.data(), (*header)->size, 0) !=
-        static_cast<ssize_t>((*header)->size)) {
+    if (::recv(fd, bytes.data(), (*header)->size, 0) != static_cast<ssize_t>((*header)->size)) {
         return Outcome::Gone;
     }
     const auto& source = (*header)->source;
@@ -102,8 +100,9 @@ void Handshake::report(Outcome outcome) {
         case Outcome::Done: {
             cells.handshakes[metrics::HandshakeResult::Success].add();
             const std::size_t version = tls_->version() == tls::Version::Tls13 ? 1 : 0;
-            cells.handshakes_by_version[version][tls_->resumed() ? metrics::HandshakeKind::Resumed
-                                                                 : metrics::HandshakeKind::Full]
+            cells
+                .handshakes_by_version[version][tls_->resumed() ? metrics::HandshakeKind::Resumed
+                                                                : metrics::HandshakeKind::Full]
                 .add();
             return;
         }

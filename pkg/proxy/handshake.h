@@ -35,8 +35,8 @@ public:
     Outcome advance();
     /// Counts and logs how it ended.
     void report(Outcome outcome);
-    /// After Failed: says in plain HTTP that this port speaks TLS, to a client that does not. False:
-    /// it did not speak plain HTTP either.
+    /// After Failed: says in plain HTTP that this port speaks TLS, to a client that does not.
+    /// False: it did not speak plain HTTP either.
     bool answer_plain_http();
     /// After Done: bytes were read beyond the handshake.
     bool more_to_read() const { return more_; }

@@ -23,8 +23,8 @@ public:
     const std::string& name() const { return name_; }
     /// The slot that `value` stands for; nothing if it is none of ours.
     std::optional<std::uint32_t> slot_of(std::string_view value) const;
-    /// The whole Set-Cookie field value that binds a client to `slot`. `secure`: it came by TLS, and
-    /// the cookie shall not travel without.
+    /// The whole Set-Cookie field value that binds a client to `slot`. `secure`: it came by TLS,
+    /// and the cookie shall not travel without.
     std::string_view set_cookie(std::uint32_t slot, bool secure) const {
         const std::string_view whole = set_cookies_[slot];
         return secure ? whole : whole.substr(0, whole.size() - kSecure.size());

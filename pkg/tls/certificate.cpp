@@ -31,8 +31,8 @@ std::string subject(const X509& certificate) {
 
 std::string common_name(const X509& certificate) {
     std::array<char, 256> text{};
-    const int size = X509_NAME_get_text_by_NID(X509_get_subject_name(&certificate),
-                                               NID_commonName, text.data(), text.size());
+    const int size = X509_NAME_get_text_by_NID(X509_get_subject_name(&certificate), NID_commonName,
+                                               text.data(), text.size());
     return size > 0 ? std::string(text.data(), static_cast<std::size_t>(size)) : std::string();
 }
 
@@ -194,10 +194,9 @@ std::optional<PairProblem> take_ocsp(std::string_view text, WallTime now, Certif
     const int status =
         OCSP_single_get0_status(single, nullptr, nullptr, &this_update, &next_update);
     if (status != V_OCSP_CERTSTATUS_GOOD) {
-        return PairProblem{File::Ocsp,
-                           std::string("says that the certificate is ") +
-                               OCSP_cert_status_str(status),
-                           "get a new certificate"};
+        return PairProblem{
+            File::Ocsp, std::string("says that the certificate is ") + OCSP_cert_status_str(status),
+            "get a new certificate"};
     }
     // Without an end it is good until a newer one is there (RFC 6960 §2.4).
     const auto until = next_update == nullptr ? WallTime::max() : wall_time(next_update);
@@ -238,8 +237,8 @@ std::expected<LoadedCertificate, PairProblem> load_certificate(const PairTexts& 
     }
     auto key = read_private_key(texts.key);
     if (!key) {
-        return std::unexpected{PairProblem{File::Key, std::move(key.error().message),
-                                           std::move(key.error().hint)}};
+        return std::unexpected{
+            PairProblem{File::Key, std::move(key.error().message), std::move(key.error().hint)}};
     }
     LoadedCertificate loaded;
     Certificate& certificate = loaded.certificate;
@@ -276,8 +275,7 @@ std::expected<LoadedCertificate, PairProblem> load_certificate(const PairTexts& 
 std::optional<PairProblem> check_dates(const Certificate& certificate, WallTime now) {
     if (now >= certificate.not_after) {
         return PairProblem{
-            File::Cert,
-            "has expired on " + time_text(X509_get0_notAfter(certificate.leaf.get())),
+            File::Cert, "has expired on " + time_text(X509_get0_notAfter(certificate.leaf.get())),
             "renew it"};
     }
     if (now < certificate.not_before) {

@@ -18,8 +18,9 @@ std::string_view parent(std::string_view name) {
 
 CertificateChoice::CertificateChoice(std::span<const Candidate> candidates) {
     const auto add = [&](Set& set, std::size_t index) {
-        const bool has_kind = std::ranges::any_of(
-            set, [&](std::size_t other) { return candidates[other].kind == candidates[index].kind; });
+        const bool has_kind = std::ranges::any_of(set, [&](std::size_t other) {
+            return candidates[other].kind == candidates[index].kind;
+        });
         if (!has_kind) {
             set.push_back(index);
         }

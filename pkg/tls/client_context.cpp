@@ -13,7 +13,8 @@ namespace rproxy::tls {
 
 namespace {
 
-constexpr auto kProtocols = std::to_array<unsigned char>({8, 'h', 't', 't', 'p', '/', '1', '.', '1'});
+constexpr auto kProtocols =
+    std::to_array<unsigned char>({8, 'h', 't', 't', 'p', '/', '1', '.', '1'});
 
 }  // namespace
 
@@ -87,8 +88,7 @@ std::expected<std::shared_ptr<const ClientContext>, SettingProblem> ClientContex
     }
     SSL_CTX_set_verify(&context, config.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
     SSL_CTX_set_alpn_protos(&context, kProtocols.data(), kProtocols.size());
-    SSL_CTX_set_session_cache_mode(&context,
-                                   SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_session_cache_mode(&context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     SSL_CTX_sess_set_new_cb(&context, Parts::keep_session);
     return made;
 }

@@ -79,8 +79,8 @@ std::expected<void, SettingProblem> set_ciphers(SSL_CTX& context,
                                      : SSL_CTX_set_cipher_list(&context, name.c_str()) == 1;
         static_cast<void>(take_error());
         if (!usable) {
-            return std::unexpected{SettingProblem{"the cipher suite '" + name + "' is too weak",
-                                                  "leave it out"}};
+            return std::unexpected{
+                SettingProblem{"the cipher suite '" + name + "' is too weak", "leave it out"}};
         }
         std::string& list = is_newer ? newer : older;
         list += (list.empty() ? "" : ":") + name;
@@ -96,8 +96,8 @@ std::expected<void, SettingProblem> use_certificate(SSL_CTX& context,
     for (const auto& one : certificate.chain) {
         sk_X509_push(chain, one.get());
     }
-    const int used = SSL_CTX_use_cert_and_key(&context, certificate.leaf.get(),
-                                              certificate.key.get(), chain, 1);
+    const int used =
+        SSL_CTX_use_cert_and_key(&context, certificate.leaf.get(), certificate.key.get(), chain, 1);
     sk_X509_free(chain);
     if (used != 1) {
         return std::unexpected{

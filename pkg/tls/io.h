@@ -19,9 +19,7 @@ public:
 
     MonotonicTime now() const { return loop_.now(); }
     const TicketKeys* ticket_keys() const { return ticket_keys_.get(); }
-    void set_ticket_keys(std::shared_ptr<const TicketKeys> keys) {
-        ticket_keys_ = std::move(keys);
-    }
+    void set_ticket_keys(std::shared_ptr<const TicketKeys> keys) { ticket_keys_ = std::move(keys); }
     /// Encrypted bytes of the present call; empty between calls.
     std::vector<char>& records() { return records_; }
     /// Plain bytes of one record that come from several places.

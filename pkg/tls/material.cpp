@@ -104,9 +104,10 @@ private:
         if (cert == nullptr || key == nullptr || (paths.ocsp && ocsp == nullptr)) {
             return std::nullopt;
         }
-        auto loaded = load_certificate(
-            {cert->view(), key->view(), ocsp == nullptr ? std::nullopt : std::optional(ocsp->view())},
-            options_.now);
+        auto loaded =
+            load_certificate({cert->view(), key->view(),
+                              ocsp == nullptr ? std::nullopt : std::optional(ocsp->view())},
+                             options_.now);
         if (!loaded) {
             report(paths, loaded.error(), issues_);
             return std::nullopt;
@@ -115,8 +116,8 @@ private:
             report(paths, warning, material_.warnings);
         }
         if (const auto problem = check_dates(loaded->certificate, options_.now)) {
-            const bool tolerated = options_.tolerates_dates ||
-                                   running_.contains(loaded->certificate.fingerprint);
+            const bool tolerated =
+                options_.tolerates_dates || running_.contains(loaded->certificate.fingerprint);
             report(paths, *problem, tolerated ? material_.warnings : issues_);
             if (!tolerated) {
                 return std::nullopt;
@@ -158,8 +159,8 @@ private:
         }
         const SecretText* const ca =
             tls.client_ca ? text(where + ".client_ca", *tls.client_ca) : nullptr;
-        const bool complete = certificates.size() == tls.certificates.size() &&
-                              (!tls.client_ca || ca != nullptr);
+        const bool complete =
+            certificates.size() == tls.certificates.size() && (!tls.client_ca || ca != nullptr);
         if (issues_.size() != issues_before || !complete) {
             return nullptr;
         }
@@ -171,9 +172,9 @@ private:
                 }
             }
         }
-        auto made = ServerContext::make(
-            tls, std::move(certificates),
-            ca == nullptr ? std::nullopt : std::optional(ca->view()), std::move(identity));
+        auto made = ServerContext::make(tls, std::move(certificates),
+                                        ca == nullptr ? std::nullopt : std::optional(ca->view()),
+                                        std::move(identity));
         if (!made) {
             return fail(where, tls.client_ca, made.error());
         }
@@ -183,11 +184,11 @@ private:
     std::nullptr_t fail(const std::string& where, const std::optional<std::string>& ca,
                         const SettingProblem& problem) {
         // What a file is said to be begins with its path; else it is said of the authorities.
-        const bool of_ca = ca && !problem.message.starts_with('/') &&
-                           (problem.message.starts_with("holds") ||
-                            problem.message.starts_with("is "));
-        issues_.push_back(issue(where, of_ca ? *ca + " " + problem.message : problem.message,
-                                problem.hint));
+        const bool of_ca =
+            ca && !problem.message.starts_with('/') &&
+            (problem.message.starts_with("holds") || problem.message.starts_with("is "));
+        issues_.push_back(
+            issue(where, of_ca ? *ca + " " + problem.message : problem.message, problem.hint));
         return nullptr;
     }
 
@@ -214,9 +215,9 @@ private:
                 }
             }
         }
-        auto made = ClientContext::make(
-            tls, ca == nullptr ? std::nullopt : std::optional(ca->view()), std::move(shown),
-            std::move(identity), std::move(trust));
+        auto made =
+            ClientContext::make(tls, ca == nullptr ? std::nullopt : std::optional(ca->view()),
+                                std::move(shown), std::move(identity), std::move(trust));
         if (!made) {
             return fail(where, tls.ca, made.error());
         }

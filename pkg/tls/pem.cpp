@@ -63,10 +63,9 @@ std::expected<std::vector<Openssl<X509>>, PemError> read_certificates(std::strin
             if (at_end) {
                 break;
             }
-            return std::unexpected{
-                PemError{"is cut off or damaged in block " + std::to_string(number) + " (" + why +
-                             ")",
-                         "write the whole file again"}};
+            return std::unexpected{PemError{
+                "is cut off or damaged in block " + std::to_string(number) + " (" + why + ")",
+                "write the whole file again"}};
         }
         const std::string_view name = block.name;
         if (name != PEM_STRING_X509 && name != PEM_STRING_X509_OLD) {
@@ -98,9 +97,10 @@ std::expected<Openssl<EVP_PKEY>, PemError> read_private_key(std::string_view tex
     }
     const std::string why = take_error();
     if (encrypted || text.find("-----BEGIN ENCRYPTED PRIVATE KEY-----") != text.npos) {
-        return std::unexpected{PemError{"holds an encrypted key, and nobody is there to ask for "
-                                        "its passphrase",
-                                        "decrypt it: openssl pkey -in FILE -out PLAIN"}};
+        return std::unexpected{
+            PemError{"holds an encrypted key, and nobody is there to ask for "
+                     "its passphrase",
+                     "decrypt it: openssl pkey -in FILE -out PLAIN"}};
     }
     if (text.find("PRIVATE KEY-----") == text.npos) {
         auto problem = nothing_found(text, "private key", "pkey");

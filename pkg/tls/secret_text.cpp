@@ -2,9 +2,8 @@
 
 #include "net/fd.h"
 
-#include <openssl/crypto.h>
-
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

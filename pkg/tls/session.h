@@ -83,12 +83,12 @@ private:
     std::size_t withheld_{0};      // plain bytes of it that write() has not told of
     std::size_t handshake_in_{0};  // bytes read before the handshake was done
     std::string problem_;
-    int error_{0};            // errno of a failed send or receive
-    bool emptied_{false};     // the last receive took all that was there
-    bool drained_{false};     // so another one would find nothing
-    bool at_end_{false};      // FIN
+    int error_{0};         // errno of a failed send or receive
+    bool emptied_{false};  // the last receive took all that was there
+    bool drained_{false};  // so another one would find nothing
+    bool at_end_{false};   // FIN
     bool established_{false};
-    bool dead_{false};        // nothing can be written any more, not even an alert
+    bool dead_{false};  // nothing can be written any more, not even an alert
     bool plain_http_{false};
 };
 

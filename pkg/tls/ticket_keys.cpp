@@ -24,8 +24,8 @@ TicketKeys::Key::~Key() {
 }
 
 const TicketKeys::Key* TicketKeys::find(std::span<const unsigned char> name) const {
-    const auto found =
-        std::ranges::find_if(keys_, [&](const Key& key) { return std::ranges::equal(key.name, name); });
+    const auto found = std::ranges::find_if(
+        keys_, [&](const Key& key) { return std::ranges::equal(key.name, name); });
     return found == keys_.end() ? nullptr : &*found;
 }
 

@@ -27,8 +27,8 @@ public:
         options.config_path = dir_.write(
             "rproxy.yaml",
             "listeners:\n- address: 127.0.0.1:0\n  tls:\n    certificates: [" + entry("a", pair) +
-                ", " + entry("b", wild) + "]\n    client_ca: " +
-                dir_.write("ca.crt", authority.cert()) +
+                ", " + entry("b", wild) +
+                "]\n    client_ca: " + dir_.write("ca.crt", authority.cert()) +
                 "\n    client_auth: optional\nbackends: []\nlog: {level: error, access: false}\n");
         options.admin = Endpoint{"", 0, dir_ / "admin.sock"};
         options.workers = 1;

@@ -56,7 +56,9 @@ TEST(TlsBackends, ThatAreNotWhoTheyShouldBeGetNothing) {
         {"authority", {.names = {"127.0.0.1"}}, "ca: " + other},
         {"no such authority on this system", {.names = {"127.0.0.1"}}, ""},
         {"expired",
-         {.names = {"127.0.0.1"}, .begins = std::chrono::hours{-48}, .ends = std::chrono::hours{-1}},
+         {.names = {"127.0.0.1"},
+          .begins = std::chrono::hours{-48},
+          .ends = std::chrono::hours{-1}},
          "ca: " + stage.ca}};
     for (const auto& each : cases) {
         const TlsFront front(stage.plain.port(), authority().issue(each.request));
@@ -64,8 +66,9 @@ TEST(TlsBackends, ThatAreNotWhoTheyShouldBeGetNothing) {
         const auto response = proxy.get();
         EXPECT_EQ(response.status, 503) << each.what;
         EXPECT_EQ(response.reason(), "no_healthy_backend") << each.what;
-        EXPECT_GE(proxy.metric("rproxy_backend_connection_failures_total",
-                               {{"reason", "tls"}, {"pool", "web"}})
+        EXPECT_GE(proxy
+                      .metric("rproxy_backend_connection_failures_total",
+                              {{"reason", "tls"}, {"pool", "web"}})
                       .value_or(0),
                   1)
             << each.what;
@@ -149,9 +152,9 @@ TEST(TlsBackends, AreCheckedOverTls) {
     const TlsFront good(stage.plain.port(), authority().issue({.names = {"web.internal"}}));
     const TlsFront bad(stage.plain.port(), authority().issue({.names = {"other.internal"}}));
     const std::string checks = "health_check: {path: /healthz, interval: 50ms, rise: 1, fall: 1}";
-    const auto proxy = ProxyUnderTest::with_yaml(
-        pool(good.address() + "\", \"" + bad.address(),
-             "server_name: web.internal, ca: " + stage.ca, checks));
+    const auto proxy =
+        ProxyUnderTest::with_yaml(pool(good.address() + "\", \"" + bad.address(),
+                                       "server_name: web.internal, ca: " + stage.ca, checks));
     EXPECT_TRUE(proxy.wait_for_state(good.address(), "up"));
     EXPECT_TRUE(proxy.wait_for_state(bad.address(), "down"));
     for (int i = 0; i < 5; ++i) {
@@ -163,7 +166,8 @@ TEST(TlsBackends, AreCheckedOverTls) {
 TEST(TlsBackends, AreNotReusedUnderOtherTerms) {
     Stage stage;
     const TlsFront front(stage.plain.port(), authority().issue({.names = {"127.0.0.1"}}));
-    auto proxy = ProxyUnderTest::with_yaml(pool(front.address(), "ca: " + stage.ca), {.workers = 1});
+    auto proxy =
+        ProxyUnderTest::with_yaml(pool(front.address(), "ca: " + stage.ca), {.workers = 1});
     ASSERT_EQ(proxy.get().status, 200);
     const auto other = stage.dir.write("other.crt", TestAuthority("Other").cert());
     proxy.reload(RunningProxy::complete(pool(front.address(), "ca: " + other)));
@@ -189,9 +193,8 @@ TEST(TlsBackends, GetTheNewClientCertificateWithoutLosingConnections) {
     RawClient client(proxy.port());
     ASSERT_TRUE(client.exchange(get("/")));
     write("new");
-    ASSERT_TRUE(wait_until([&] {
-        return proxy.metric("rproxy_config_reloads_total", {{"result", "applied"}}) >= 2;
-    }));
+    ASSERT_TRUE(wait_until(
+        [&] { return proxy.metric("rproxy_config_reloads_total", {{"result", "applied"}}) >= 2; }));
     const auto before = front.seen().size();
     ASSERT_TRUE(client.exchange(get("/")));
     EXPECT_EQ(front.seen().size(), before) << "the open connection is as good as it was";

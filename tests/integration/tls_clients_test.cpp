@@ -34,9 +34,9 @@ TEST(TlsClients, AreServedAndTheirBackendIsTold) {
     }
     const auto request = stage.backend.requests().front();
     EXPECT_EQ(request.header("X-Forwarded-Proto"), "https");
-    EXPECT_EQ(proxy.metric("rproxy_tls_handshakes_total",
-                           {{"listener", "https"}, {"result", "success"}}),
-              1);
+    EXPECT_EQ(
+        proxy.metric("rproxy_tls_handshakes_total", {{"listener", "https"}, {"result", "success"}}),
+        1);
     EXPECT_EQ(proxy.metric("rproxy_tls_handshakes_by_version_total",
                            {{"listener", "https"}, {"version", "1.3"}, {"kind", "full"}}),
               1);
@@ -137,7 +137,8 @@ TEST(TlsClients, ResumeOnAnyWorkerAndAfterAReload) {
     const std::string text = https(stage.pair) + to(stage.backend);
     auto proxy = ProxyUnderTest::with_yaml(text, {.workers = 3});
     for (const int version : {TLS1_2_VERSION, TLS1_3_VERSION}) {
-        auto last = std::make_unique<TlsClient>(proxy.port("https"), TlsOptions{.version = version});
+        auto last =
+            std::make_unique<TlsClient>(proxy.port("https"), TlsOptions{.version = version});
         ASSERT_TRUE(last->exchange(get("/")));
         EXPECT_FALSE(last->resumed());
         for (int i = 0; i < 6; ++i) {  // the kernel chooses the worker
@@ -159,12 +160,13 @@ TEST(TlsClients, ResumeOnAnyWorkerAndAfterAReload) {
 TEST(TlsClients, SpeakOnlyWhatIsConfigured) {
     Stage stage;
     const auto proxy = ProxyUnderTest::with_yaml(
-        https(stage.pair, "    min_version: \"1.3\"\n    ciphers: [TLS_CHACHA20_POLY1305_SHA256]\n") +
+        https(stage.pair,
+              "    min_version: \"1.3\"\n    ciphers: [TLS_CHACHA20_POLY1305_SHA256]\n") +
         to(stage.backend));
     EXPECT_FALSE(TlsClient(proxy.port("https"), {.version = TLS1_2_VERSION}).ok());
     EXPECT_EQ(TlsClient(proxy.port("https")).cipher(), "TLS_CHACHA20_POLY1305_SHA256");
-    const auto older = ProxyUnderTest::with_yaml(
-        https(stage.pair, "    max_version: \"1.2\"\n") + to(stage.backend));
+    const auto older = ProxyUnderTest::with_yaml(https(stage.pair, "    max_version: \"1.2\"\n") +
+                                                 to(stage.backend));
     EXPECT_EQ(TlsClient(older.port("https")).version(), "TLSv1.2");
     EXPECT_FALSE(TlsClient(older.port("https"), {.version = TLS1_1_VERSION}).ok());
 }
@@ -304,9 +306,9 @@ TEST(TlsClients, AreToldWhenAnAnswerEndsAndWhenItBreaksOff) {
 
 TEST(TlsClients, MayComeBehindAProxyHeader) {
     Stage stage;
-    const auto proxy = ProxyUnderTest::with_yaml(
-        https(stage.pair, "", "  proxy_protocol: true\n") +
-        "trusted_proxies: [127.0.0.0/8]\n" + to(stage.backend));
+    const auto proxy =
+        ProxyUnderTest::with_yaml(https(stage.pair, "", "  proxy_protocol: true\n") +
+                                  "trusted_proxies: [127.0.0.0/8]\n" + to(stage.backend));
     TlsClient client(proxy.port("https"),
                      {.proxy_header = "PROXY TCP4 203.0.113.9 10.0.0.1 1234 443\r\n"});
     ASSERT_TRUE(client.exchange(get("/"))) << client.problem();
@@ -364,9 +366,7 @@ TEST(TlsClients, FindTheSameRulesUnderEveryName) {
     const auto ca = stage.files.dir().write("ca.crt", authority().cert());
     const auto other = stage.files.add("b", authority().issue({.names = {"b.example.com"}}));
     const auto proxy = ProxyUnderTest::with_yaml(
-        https(stage.pair + ", " + other,
-              "    client_ca: \"" + ca + "\"\n") +
-        to(stage.backend));
+        https(stage.pair + ", " + other, "    client_ca: \"" + ca + "\"\n") + to(stage.backend));
     const auto strong = ProxyUnderTest::with_yaml(
         https(stage.pair + ", " + other, "    ciphers: [ECDHE-ECDSA-AES256-GCM-SHA384]\n") +
         to(stage.backend));

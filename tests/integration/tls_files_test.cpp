@@ -68,10 +68,10 @@ struct Wrong {
 std::vector<Wrong> wrong_pairs() {
     const auto good = named("good");
     const auto other = named("other");
-    const auto expired = named(
-        "late", {.begins = std::chrono::hours{-48}, .ends = std::chrono::hours{-1}});
-    const auto early = named(
-        "early", {.begins = std::chrono::hours{24}, .ends = std::chrono::hours{48}});
+    const auto expired =
+        named("late", {.begins = std::chrono::hours{-48}, .ends = std::chrono::hours{-1}});
+    const auto early =
+        named("early", {.begins = std::chrono::hours{24}, .ends = std::chrono::hours{48}});
     const auto weak = named("weak", {.key = CertificateRequest::Key::Rsa1024});
     return {
         {"wrong key", good.cert, other.key, "is not the key of the certificate (CN=good)"},
@@ -132,8 +132,8 @@ TEST(TlsFiles, ThatAreMissingAreWaitedFor) {
 }
 
 TEST(TlsFiles, OutOfDateStillServeAStart) {
-    const Stage stage(named(
-        "late", {.begins = std::chrono::hours{-48}, .ends = std::chrono::hours{-1}}));
+    const Stage stage(
+        named("late", {.begins = std::chrono::hours{-48}, .ends = std::chrono::hours{-1}}));
     auto proxy = ProxyUnderTest::with_yaml(stage.yaml());
     EXPECT_EQ(shown(proxy), "CN=late") << "nothing better is there";
     proxy.reload(RunningProxy::complete(stage.yaml() + "slow_start: 1s\n"));
@@ -178,7 +178,8 @@ TEST(TlsFiles, NoKeyIsShownByTheAdminPort) {
     const Stage stage;
     const auto proxy = ProxyUnderTest::with_yaml(stage.yaml());
     const std::string secret = read_file(stage.key).substr(40, 60);
-    for (const std::string path : {"/api/v1/config", "/api/v1/status", "/api/v1/events", "/metrics"}) {
+    for (const std::string path :
+         {"/api/v1/config", "/api/v1/status", "/api/v1/events", "/metrics"}) {
         EXPECT_EQ(proxy.admin().get(path).raw.find(secret), std::string::npos) << path;
     }
     const auto listed = proxy.admin().json("/api/v1/config")["certificates"]["in_use"][0];

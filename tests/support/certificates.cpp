@@ -132,9 +132,11 @@ TestAuthority::TestAuthority(const std::string& name)
     : TestAuthority([&name] {
           auto parts = std::make_unique<Parts>();
           parts->key = make_key(CertificateRequest::Key::P256);
-          parts->certificate = make_certificate(
-              {.names = {}, .common_name = name, .ends = std::chrono::hours{240}, .authority = true},
-              parts->key.get(), {nullptr, parts->key.get()});
+          parts->certificate = make_certificate({.names = {},
+                                                 .common_name = name,
+                                                 .ends = std::chrono::hours{240},
+                                                 .authority = true},
+                                                parts->key.get(), {nullptr, parts->key.get()});
           return parts;
       }()) {}
 
@@ -148,8 +150,8 @@ const std::string& TestAuthority::cert() const {
 
 CertificatePair TestAuthority::issue(const CertificateRequest& request) const {
     const auto key = make_key(request.key);
-    const auto certificate = make_certificate(request, key.get(),
-                                              {parts_->certificate.get(), parts_->key.get()});
+    const auto certificate =
+        make_certificate(request, key.get(), {parts_->certificate.get(), parts_->key.get()});
     return {pem(certificate.get()), pem(key.get())};
 }
 

@@ -5,7 +5,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
-
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -130,8 +129,7 @@ TlsClient::TlsClient(std::uint16_t port, const TlsOptions& options, const TlsCli
         }
     }
     if (!options.protocols.empty()) {
-        SSL_set_alpn_protos(ssl,
-                            reinterpret_cast<const unsigned char*>(options.protocols.data()),
+        SSL_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(options.protocols.data()),
                             static_cast<unsigned>(options.protocols.size()));
     }
     if (options.wants_staple) {
@@ -276,9 +274,9 @@ std::string TlsClient::key_kind() const {
 std::string TlsClient::staple() const {
     const unsigned char* bytes = nullptr;
     const long size = SSL_get_tlsext_status_ocsp_resp(parts_->ssl.get(), &bytes);
-    return size > 0 ? std::string(reinterpret_cast<const char*>(bytes),
-                                  static_cast<std::size_t>(size))
-                    : std::string();
+    return size > 0
+               ? std::string(reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size))
+               : std::string();
 }
 
 const Socket& TlsClient::socket() const {

@@ -19,8 +19,8 @@ struct TlsOptions {
     std::string ca{};                      ///< PEM; empty: whoever answers is good.
     std::string cert{};                    ///< PEM, with `key`: who we are.
     std::string key{};
-    int version{0};          ///< TLS1_2_VERSION …; 0: whatever comes about.
-    std::string ciphers{};   ///< For TLS 1.2.
+    int version{0};           ///< TLS1_2_VERSION …; 0: whatever comes about.
+    std::string ciphers{};    ///< For TLS 1.2.
     std::string protocols{};  ///< ALPN, in wire form (`\x02h2`).
     bool wants_staple{false};
     std::string proxy_header{};  ///< Sent in the clear, before all.

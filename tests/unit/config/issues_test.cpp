@@ -186,8 +186,7 @@ INSTANTIATE_TEST_SUITE_P(
              "3\n"},
         Case{"CertWithoutKey", "pools: {a: {backends: [], tls: {cert: c}}}",
              "f:1:32: pools.a.tls: 'cert' without 'key', a client certificate needs both\n"},
-        Case{"NamelessBackendToVerify",
-             "pools: {a: {backends: [\"unix:/s\"], tls: {}}}",
+        Case{"NamelessBackendToVerify", "pools: {a: {backends: [\"unix:/s\"], tls: {}}}",
              "f:1:41: pools.a.tls: a backend at a unix socket has no name that could be verified, "
              "say who it is: server_name: NAME\n"},
         Case{"RedirectBesideTls",
@@ -195,11 +194,12 @@ INSTANTIATE_TEST_SUITE_P(
              "  https_redirect: {}",
              "f:4:3: listeners[0].https_redirect: a redirect to https beside 'tls', it belongs to "
              "the listener that speaks plain HTTP\n"},
-        Case{"ClientAuthWithoutAuthorities",
-             "backends: []\nlisteners:\n- tls:\n    certificates: [{cert: c, key: k}]\n"
-             "    client_auth: optional",
-             "f:5:5: listeners[0].tls.client_auth: 'client_auth' without 'client_ca', name the file "
-             "of the authorities that sign client certificates\n"},
+        Case{
+            "ClientAuthWithoutAuthorities",
+            "backends: []\nlisteners:\n- tls:\n    certificates: [{cert: c, key: k}]\n"
+            "    client_auth: optional",
+            "f:5:5: listeners[0].tls.client_auth: 'client_auth' without 'client_ca', name the file "
+            "of the authorities that sign client certificates\n"},
         Case{"VersionsCrossed",
              "backends: []\nlisteners:\n- tls:\n    certificates: [{cert: c, key: k}]\n"
              "    min_version: \"1.3\"\n    max_version: \"1.2\"",

@@ -68,8 +68,8 @@ Exchange::Step Exchange::next_after_finish(bool keep) {
     // Everything of this request is forgotten here, in one place.
     reader_.reset();
     request_.reset();
-    attempt_ = {};
-    tries_ = {};
+    renew(attempt_);
+    renew(tries_);
     answer_.reset();
     tunnel_ = {};
     stage_ = Stage::ReadingHead;

@@ -18,12 +18,20 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <utility>
 
 /// What an Exchange knows, in pieces that are each forgotten as a whole: nothing of one request can
 /// be left over for the next. Worker thread only.
 namespace rproxy::proxy {
+
+/// As it was made, in place: assigning a fresh one would write everything twice.
+template <class T>
+void renew(T& piece) {
+    std::destroy_at(&piece);
+    std::construct_at(&piece);
+}
 
 /// What the client asks. Views go into the buffer that the head was read into.
 struct Request {
@@ -47,7 +55,7 @@ struct Request {
     /// The list of fields keeps its memory.
     void reset() {
         http::RequestHead kept = std::move(head);
-        *this = {};
+        renew(*this);
         head = std::move(kept);
         head.clear();
     }
@@ -114,7 +122,7 @@ struct Answer {
     /// The list of fields keeps its memory.
     void reset() {
         http::ResponseHead kept = std::move(head);
-        *this = {};
+        renew(*this);
         head = std::move(kept);
         head.clear();
     }

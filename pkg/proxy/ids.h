@@ -22,8 +22,9 @@ public:
     std::string_view trace_id() const { return traceparent_.substr(3, 32); }
 
 private:
-    std::array<char, 32> made_id_{};
-    std::array<char, 55> made_parent_{};
+    // Left as they are until set() writes them.
+    std::array<char, 32> made_id_;
+    std::array<char, 55> made_parent_;
     std::string_view request_id_;
     std::string_view traceparent_;
 };

@@ -4,7 +4,8 @@
 #
 #   FUZZ_SECONDS=20 hack/test-fuzz.sh [TARGET…]
 #
-# TARGET: request_head, response_head, chunk, target, proxy_header, config or client_hello; without one, all of them.
+# TARGET: request_head, response_head, chunk, target, proxy_header, config, client_hello or proxy (all
+# together, between a client and a backend); without one, all of them.
 # The inputs that reach new code stay in build/fuzz/corpus, so that the next run begins there.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -13,7 +14,7 @@ seconds=${FUZZ_SECONDS:-20}
 dir=build/fuzz
 targets=("$@")
 if ((${#targets[@]} == 0)); then
-    targets=(request_head response_head chunk target proxy_header config client_hello)
+    targets=(request_head response_head chunk target proxy_header config client_hello proxy)
 fi
 
 options=()

@@ -233,6 +233,13 @@ struct Limits {
     friend bool operator==(const Limits&, const Limits&) = default;
 };
 
+/// Lent by each worker to bodies that come faster than buffer_size takes them.
+struct LargeBuffers {
+    ByteSize size{kib(128)};
+    std::uint32_t count{32};  ///< Lent at once by one worker; 0: none.
+    friend bool operator==(const LargeBuffers&, const LargeBuffers&) = default;
+};
+
 struct Drain {
     Duration accept_grace{5s};
     Duration timeout{30s};
@@ -271,6 +278,7 @@ struct Snapshot {
     ClientTimeouts timeouts{};
     Limits limits{};
     ByteSize buffer_size{kib(16)};
+    LargeBuffers large_buffers{};
     std::vector<Cidr> trusted_proxies{};
     Drain drain{};
     std::optional<Endpoint> admin_address{};  ///< Absent: the flag's, else 0.0.0.0:9090.

@@ -141,6 +141,14 @@ Section<Limits> limits_section() {
                              "one takes no memory."})}};
 }
 
+Section<LargeBuffers> large_buffers_section() {
+    return {{key("size", &LargeBuffers::size, size(kib(4), mib(16)),
+                 {.meaning = "Of each; of use if larger than `buffer_size`."}),
+             key("count", &LargeBuffers::count, integer<std::uint32_t>(0, 65536),
+                 {.meaning = "How many a worker lends at once, to whichever bodies fill "
+                             "`buffer_size`; the others go on without. 0 lends none."})}};
+}
+
 Section<Drain> drain_section() {
     return {
         {key("accept_grace", &Drain::accept_grace, duration(0ms, 1h),
@@ -272,6 +280,9 @@ Section<Snapshot> make_snapshot_section() {
              {.meaning = "What a client may send."}),
          key("buffer_size", &Snapshot::buffer_size, size(kib(4), mib(16)),
              {.meaning = "Memory for each direction of an exchange in progress."}),
+         key("large_buffers", &Snapshot::large_buffers, section_type(large_buffers_section()),
+             {.meaning = "Lent to long bodies while they come faster than `buffer_size` takes "
+                         "them: at most `size` times `count` more memory per worker."}),
          key("trusted_proxies", &Snapshot::trusted_proxies, list(network()),
              {.meaning = "Networks of the proxies in front, whose `X-Forwarded-*` fields and PROXY "
                          "headers are believed.",

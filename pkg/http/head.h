@@ -30,7 +30,10 @@ struct RequestHead {
         }
         return nullptr;
     }
-    void clear() { fields.clear(); }
+    void clear() {
+        method = Method::Get;
+        fields.clear();
+    }
 };
 
 /// A parsed response head, as RequestHead.

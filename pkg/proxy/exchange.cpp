@@ -18,6 +18,12 @@ constexpr std::chrono::seconds kHalfCloseGrace{1};
 
 }  // namespace
 
+Exchange::Exchange(Proxy& proxy)
+    : proxy_(proxy),
+      reader_(proxy),
+      to_backend_(true, &proxy.large_buffers()),
+      to_client_(false, &proxy.large_buffers()) {}
+
 void Exchange::attach(Session& session) {
     session_ = &session;
     stage_ = session.awaits_proxy_header() ? Stage::ReadingProxyHeader : Stage::ReadingHead;
@@ -299,7 +305,7 @@ Exchange::Step Exchange::reply(http::Reason reason) {
         out.append("\r\nConnection: keep-alive");
     }
     out.append("\r\n\r\n");
-    if (!request_.parsed || request_.head.method != http::Method::Head) {
+    if (request_.head.method != http::Method::Head) {  // known of refused heads, too
         out.append(answer.code);
         out.append(": ");
         out.append(answer.text);

@@ -38,7 +38,7 @@ public:
         Linger,       ///< Finished; close it, but the client may still be sending.
     };
 
-    explicit Exchange(Proxy& proxy) : proxy_(proxy), reader_(proxy) {}
+    explicit Exchange(Proxy& proxy);
     ~Exchange() = default;
     Exchange(const Exchange&) = delete;
     Exchange& operator=(const Exchange&) = delete;
@@ -164,7 +164,7 @@ private:
     Tunnel tunnel_;
     Waiter waiter_;
     Pump to_backend_;
-    Pump to_client_{false};
+    Pump to_client_;
     net::MemberTimer<Exchange, &Exchange::on_backend_timer> backend_timer_{*this};
 };
 

@@ -151,6 +151,8 @@ void Proxy::use_settings(const config::Snapshot& settings) {
     const auto header_bytes = static_cast<std::size_t>(limits.header_bytes.bytes);
     request_limits_ = {header_bytes, limits.header_count,
                        static_cast<std::size_t>(limits.request_line.bytes)};
+    large_buffers_.configure(static_cast<std::size_t>(settings.large_buffers.size.bytes),
+                             settings.large_buffers.count);
     // A status line has no limit of its own.
     response_limits_ = {header_bytes, limits.header_count, header_bytes};
 }

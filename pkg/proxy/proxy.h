@@ -13,6 +13,7 @@
 #include "net/event_loop.h"
 #include "proxy/acceptor.h"
 #include "proxy/flight_recorder.h"
+#include "proxy/large_buffers.h"
 #include "proxy/session.h"
 #include "proxy/worker_plan.h"
 #include "tls/io.h"
@@ -157,6 +158,7 @@ public:
     }
     /// Warns if nearly all clients of `pool`, which has keys to watch, are one.
     void watch_key(WorkerPool& pool, const IpAddress& client);
+    LargeBuffers& large_buffers() { return large_buffers_; }
     std::unique_ptr<Exchange> take_exchange(Session& session);
     void give_back(std::unique_ptr<Exchange> exchange);
     void forget(Session& session);
@@ -211,6 +213,7 @@ private:
     double candidate_share_{0};
     std::map<std::string, std::unique_ptr<Acceptor>> acceptors_;  // by address
     Session* sessions_{nullptr};
+    LargeBuffers large_buffers_;
     std::vector<std::unique_ptr<Exchange>> stock_;
     std::vector<Session*> woken_;      // to go on at the end of this turn
     std::deque<Session*> handshakes_;  // that can go on, first come first served

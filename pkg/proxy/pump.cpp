@@ -68,7 +68,8 @@ void Outgoing::clear(std::size_t keep) {
 
 void Pump::start(const http::BodyFraming& framing, std::size_t head_size, bool chunked_out) {
     body_.start(framing);
-    base_ = decoded_end_ = raw_begin_ = head_size;
+    base_ = decoded_end_ = raw_begin_ = head_size_ = head_size;
+    filled_ = false;
     chunked_out_ = chunked_out;
     end_framed_ = body_.complete();
     replayable_ = true;
@@ -85,7 +86,7 @@ Pump::Status Pump::run(End source, End sink) {
         if (status == Status::Done && body_.complete()) {
             return Status::Done;
         }
-        if (status == Status::Done && raw_begin_ == buffer_.size()) {
+        if (status == Status::Done && raw_begin_ == room().size()) {
             status = read(source);
         }
         if (status != Status::Done) {
@@ -116,29 +117,66 @@ Pump::Status Pump::flush(End sink) {
     return Status::SinkFailed;
 }
 
+/// All that was read is written, so the room is used again, in pieces as large as it is, and what
+/// was in it cannot be replayed. A body that has filled it gets a larger one.
+void Pump::use_again() {
+    replayable_ = replayable_ && decoded_end_ == base_;
+    if (!lent_ && wants_more_room()) {
+        lent_ = large_->lend();
+        if (lent_) {
+            buffer_.truncate(head_size_);
+        }
+    }
+    base_ = lent_ ? 0 : head_size_;
+    room().truncate(base_);
+    decoded_end_ = raw_begin_ = base_;
+}
+
+bool Pump::wants_more_room() const {
+    if (large_ == nullptr || !filled_ || replayable_ || large_->size() <= buffer_.capacity()) {
+        return false;
+    }
+    return body_.kind() != http::BodyFraming::Kind::Length || body_.left() > buffer_.capacity();
+}
+
+/// Nothing is left in a lent buffer: others may use it meanwhile.
+void Pump::wait_in_own_buffer() {
+    if (lent_) {
+        give_back();
+        base_ = decoded_end_ = raw_begin_ = head_size_;
+    }
+}
+
+void Pump::give_back() {
+    if (lent_) {
+        large_->take_back(std::move(*lent_));
+        lent_.reset();
+    }
+}
+
 /// Done: something was read, or the end was reached by the source's closing.
 Pump::Status Pump::read(End source) {
     if (!source.ready) {
+        wait_in_own_buffer();
         return Status::WaitSource;
     }
     if (!keeps_body_ || !replayable_ || buffer_.space().empty()) {
-        // All of it is written: the room is used again, in pieces as large as it is, and what was
-        // in it cannot be replayed.
-        replayable_ = replayable_ && decoded_end_ == base_;
-        buffer_.truncate(base_);
-        decoded_end_ = raw_begin_ = base_;
+        use_again();
     }
-    const auto space = buffer_.space();
+    auto& room = this->room();
+    const auto space = room.space();
     assert(!space.empty());  // a read of nothing would look like the end: Proxy::make_body_room
     const IoResult result = source.stream.read(space);
     switch (result.status) {
         case IoResult::Status::Ok:
-            buffer_.commit(result.bytes);
+            room.commit(result.bytes);
             bytes_read_ += result.bytes;
+            filled_ = filled_ || result.bytes == space.size();
             source.ready = result.more || source.peer_closed;
             return Status::Done;
         case IoResult::Status::WouldBlock:
             source.ready = false;
+            wait_in_own_buffer();
             return Status::WaitSource;
         case IoResult::Status::Closed:
             if (!body_.complete_at_close()) {
@@ -154,12 +192,13 @@ Pump::Status Pump::read(End source) {
 
 /// Done: nothing more can be decoded for now.
 Pump::Status Pump::decode() {
-    if (body_.complete() || raw_begin_ == buffer_.size() || !out_.takes_body()) {
+    auto& room = this->room();
+    if (body_.complete() || raw_begin_ == room.size() || !out_.takes_body()) {
         return Status::Done;
     }
-    char* const memory = buffer_.data();
+    char* const memory = room.data();
     const auto step =
-        body_.decode(memory + raw_begin_, buffer_.size() - raw_begin_, memory + decoded_end_);
+        body_.decode(memory + raw_begin_, room.size() - raw_begin_, memory + decoded_end_);
     const std::string_view decoded(memory + decoded_end_, step.produced);
     raw_begin_ += step.consumed;
     decoded_end_ += step.produced;
@@ -193,14 +232,22 @@ void Pump::replay() {
 }
 
 void Pump::drop_message() {
-    buffer_.consume(std::min(raw_begin_, buffer_.size()));
-    base_ = decoded_end_ = raw_begin_ = 0;
+    if (lent_) {
+        buffer_.clear();
+        buffer_.append(lent_->view().substr(raw_begin_));
+        give_back();
+    } else {
+        buffer_.consume(std::min(raw_begin_, buffer_.size()));
+    }
+    base_ = decoded_end_ = raw_begin_ = head_size_ = 0;
 }
 
 void Pump::reset(std::size_t keep) {
+    give_back();
     buffer_.shrink(keep);
     out_.clear(keep);
-    base_ = decoded_end_ = raw_begin_ = 0;
+    base_ = decoded_end_ = raw_begin_ = head_size_ = 0;
+    filled_ = false;
     end_framed_ = true;
     replayable_ = true;
     bytes_read_ = 0;

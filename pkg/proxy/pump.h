@@ -3,9 +3,11 @@
 #include "http/buffer.h"
 #include "http1/body_reader.h"
 #include "net/stream.h"
+#include "proxy/large_buffers.h"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace rproxy::proxy {
@@ -60,14 +62,21 @@ public:
         const bool& peer_closed;
     };
 
-    /// `keeps_body`: as much of the body as the buffer holds is kept for replay().
-    explicit Pump(bool keeps_body = true) : keeps_body_(keeps_body) {}
+    /// `keeps_body`: as much of the body as the buffer holds is kept for replay(). `large`, if any,
+    /// lends to bodies that fill the buffer; outlives the pump.
+    explicit Pump(bool keeps_body = true, LargeBuffers* large = nullptr)
+        : keeps_body_(keeps_body), large_(large) {}
+    ~Pump() { give_back(); }
+    Pump(const Pump&) = delete;
+    Pump& operator=(const Pump&) = delete;
 
     /// A body with this framing follows the `head_size` bytes at the start of `buffer()`.
     void start(const http::BodyFraming& framing, std::size_t head_size, bool chunked_out);
     /// Moves what can be moved without waiting.
     Status run(End source, End sink);
 
+    /// What was read from the source, the message's head first. Of a body that goes through a lent
+    /// buffer only the head, whose views stay valid.
     http::Buffer& buffer() { return buffer_; }
     Outgoing& out() { return out_; }
     const Outgoing& out() const { return out_; }
@@ -80,7 +89,7 @@ public:
     /// Frames once more what was read so far, behind a head that the caller put into out() again.
     void replay();
     /// Bytes behind the end of the body: the next message. Valid once source_complete().
-    std::size_t surplus() const { return buffer_.size() - raw_begin_; }
+    std::size_t surplus() const { return room().size() - raw_begin_; }
     /// Leaves only the surplus in the buffer.
     void drop_message();
     /// Body bytes above this end in TooLarge; 0: no limit.
@@ -96,12 +105,21 @@ private:
     Status read(End source);
     Status decode();
     void frame(std::string_view body);
+    http::Buffer& room() { return lent_ ? *lent_ : buffer_; }
+    const http::Buffer& room() const { return lent_ ? *lent_ : buffer_; }
+    void use_again();
+    bool wants_more_room() const;
+    void wait_in_own_buffer();
+    void give_back();
 
     const bool keeps_body_;
-    http::Buffer buffer_;  // head, decoded body so far, raw bytes
+    LargeBuffers* const large_;
+    http::Buffer buffer_;               // head, decoded body so far, raw bytes
+    std::optional<http::Buffer> lent_;  // instead, without the head, while something is in it
     Outgoing out_;
     http1::BodyReader body_;
-    std::size_t base_{0};  // where the body starts
+    std::size_t base_{0};  // where the body starts in the room it goes through
+    std::size_t head_size_{0};
     std::size_t decoded_end_{0};
     std::size_t raw_begin_{0};
     std::uint64_t limit_{0};
@@ -109,6 +127,7 @@ private:
     bool chunked_out_{false};
     bool end_framed_{true};
     bool replayable_{true};
+    bool filled_{false};  // the source had more than the buffer took
 };
 
 }  // namespace rproxy::proxy

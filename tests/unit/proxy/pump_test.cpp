@@ -370,5 +370,81 @@ TEST(Outgoing, CountsWhatWasWrittenAndWaitsAfterAPartialSend) {
     EXPECT_EQ(out.written(), got.size());
 }
 
+/// A pump that may borrow one buffer of four times its own.
+struct PumpWithLargeBuffersTest : PumpTest {
+    LargeBuffers large;
+    Pump borrowing{true, &large};
+
+    PumpWithLargeBuffersTest() {
+        large.configure(4 * kBufferSize, 1);
+        borrowing.buffer().reserve(kBufferSize);
+    }
+    Status move() {
+        return borrowing.run({source.first, readable, source_closed},
+                             {sink.first, writable, sink_closed});
+    }
+    void begin(http::BodyFraming framing, std::string_view head) {
+        borrowing.buffer().append(head);
+        borrowing.out().head().append(head);
+        borrowing.start(framing, head.size(), false);
+    }
+};
+
+TEST_F(PumpWithLargeBuffersTest, BorrowForABodyThatFillsTheirOwnAndGiveBackWhenItIsMoved) {
+    const std::string body = letters(5 * kBufferSize);
+    begin({Kind::Length, body.size() + 1}, "HEAD\r\n\r\n");
+    offer(body);
+    EXPECT_EQ(move(), Status::WaitSource);
+    EXPECT_EQ(taken(), "HEAD\r\n\r\n" + body);
+    EXPECT_EQ(large.lent(), 0U);  // what waits for its sender holds none
+    EXPECT_FALSE(borrowing.replayable());
+    EXPECT_EQ(borrowing.buffer().view(), "HEAD\r\n\r\n");  // its views are still good
+    offer("!NEXT");
+    EXPECT_EQ(move(), Status::Done);
+    EXPECT_EQ(taken(), "!");
+    borrowing.drop_message();
+    EXPECT_EQ(borrowing.buffer().view(), "NEXT");
+    EXPECT_EQ(large.lent(), 0U);
+}
+
+TEST_F(PumpWithLargeBuffersTest, KeepALentOneOnlyWhileSomethingIsInIt) {
+    const std::string body = letters(1U << 20U);
+    begin({Kind::Length, body.size()}, "HEAD\r\n\r\n");
+    std::string_view left = body;
+    std::string text;
+    for (int i = 0; i < 10'000 && text.size() < body.size() + 8; ++i) {
+        iovec piece{const_cast<char*>(left.data()), left.size()};
+        const auto sent = source.second.write({&piece, 1});
+        left.remove_prefix(sent.status == net::IoResult::Status::Ok ? sent.bytes : 0);
+        readable = writable = true;
+        const Status status = move();
+        EXPECT_NE(status, Status::SinkFailed);
+        EXPECT_LE(large.lent(), status == Status::WaitSource ? 0U : 1U);
+        text += taken();
+    }
+    EXPECT_EQ(text, "HEAD\r\n\r\n" + body);
+    borrowing.reset(kBufferSize);
+    EXPECT_EQ(large.lent(), 0U);
+}
+
+TEST_F(PumpWithLargeBuffersTest, GoOnWithoutWhenAllAreLent) {
+    const auto held = large.lend();
+    ASSERT_TRUE(held.has_value());
+    const std::string body = letters(5 * kBufferSize);
+    begin({Kind::UntilClose, 0}, "HEAD\r\n\r\n");
+    offer(body);
+    EXPECT_EQ(move(), Status::WaitSource);
+    EXPECT_EQ(taken(), "HEAD\r\n\r\n" + body);
+}
+
+TEST_F(PumpWithLargeBuffersTest, BorrowNothingForARestThatFits) {
+    constexpr std::size_t kBody = kBufferSize + kBufferSize / 2;
+    begin({Kind::Length, kBody}, "HEAD\r\n\r\n");
+    offer(letters(kBody));
+    EXPECT_EQ(move(), Status::Done);
+    EXPECT_EQ(large.lent(), 0U);
+    EXPECT_EQ(taken().size(), kBody + 8);
+}
+
 }  // namespace
 }  // namespace rproxy::proxy

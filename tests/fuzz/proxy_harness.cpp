@@ -214,10 +214,12 @@ ProxyHarness::ProxyHarness() {
     pool.state = std::make_shared<backends::PoolState>(pool.config.name, 0, 1);
     const auto& backend = pool.config.backends.front();
     const auto address = backend.address.to_string();
-    pool.backends.push_back(
-        {std::make_shared<backends::Backend>(backends::BackendKey{pool.config.name, address},
-                                             *net::SocketAddress::of(backend.address), 1),
-         backend.name, address, 1, 0, config::AdminState::Up});
+    auto& member = pool.backends.emplace_back();
+    member.backend =
+        std::make_shared<backends::Backend>(backends::BackendKey{pool.config.name, address},
+                                            *net::SocketAddress::of(backend.address), 1);
+    member.name = backend.name;
+    member.address = address;
     plan->routes = routing::RouteTable(plan->snapshot->routes, plan->snapshot->pools);
     plan_ = std::move(plan);
 }
@@ -232,8 +234,10 @@ Transcript ProxyHarness::run(const Script& script) {
     auto& pool = plan_->pools.front();
     const balancing::Member member{1, 1, true, &pool.backends.front().backend->load()};
     policy->policy = balancing::make_policy(pool.config.method, {&member, 1}, pool.state->cursor());
-    proxy.apply(plan_, {policy}, {});
-    proxy.accept({std::move(theirs), {}}, {.state = client_listener_, .port = 80});
+    proxy::Proxy::Assignment assignment;
+    assignment.stable = {plan_, {policy}};
+    proxy.apply(std::move(assignment), {});
+    proxy.accept({std::move(theirs), {}}, {client_listener_, 80, false, nullptr});
     Run run(script, listener_.get(), net::Fd(pair[1]));
     run.play(loop, proxy);
     // Whatever waits to be accepted belongs to this run.

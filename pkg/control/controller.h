@@ -149,7 +149,9 @@ private:
     // controller_certificates.cpp
     void watch_certificates();
     void poll_certificates();
-    void refresh_certificates();
+    enum class Retry : bool { No, Yes };
+    /// A retry that fails as before says nothing.
+    void refresh_certificates(Retry retry = Retry::No);
     void log_issues(std::string_view message, const std::vector<config::Issue>& issues) const;
     std::string format_issue(const config::Issue& issue) const;
     void handle(ConfigWatcher::Result result);

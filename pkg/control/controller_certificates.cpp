@@ -28,13 +28,20 @@ void Controller::poll_certificates() {
         if (!waiting || !consider(text, sha256_hex(text), Source::File)) {
             refresh_certificates();
         }
+    } else if (rejected_certificates_) {
+        // The files stay, but time passes: what was not valid yet may be by now.
+        refresh_certificates(Retry::Yes);
     }
     loop_.arm(certificate_timer_, certificates_.next_wakeup());
 }
 
-void Controller::refresh_certificates() {
+void Controller::refresh_certificates(Retry retry) {
     const auto refreshed = publisher_.refresh_certificates();
     if (!refreshed.issues.empty()) {
+        if (retry == Retry::Yes && !refreshed.changed &&
+            rejected_certificates_->issues == refreshed.issues) {
+            return;  // said already
+        }
         ++reloads_[static_cast<std::size_t>(ReloadResult::Rejected)];
         log::error("certificates rejected", "errors", refreshed.issues.size(), "keeping",
                    "those in use");

@@ -1,11 +1,14 @@
 #include "config/checks.h"
 
+#include "base/strings.h"
 #include "config/hints.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -50,6 +53,24 @@ void check_hsts(Reader& reader, const Node& node, const Hsts& hsts) {
     }
 }
 
+/// Fields that decide where a request goes and where it ends, or that are written anew for each.
+constexpr auto kReservedFields = std::to_array<std::string_view>(
+    {"connection", "content-length", "expect", "forwarded", "host", "keep-alive",
+     "proxy-connection", "te", "trailer", "transfer-encoding", "traceparent", "upgrade",
+     "x-forwarded-for", "x-forwarded-host", "x-forwarded-port", "x-forwarded-proto",
+     "x-request-id"});
+
+void check_subject_header(Reader& reader, const Node& node, const std::string& name) {
+    std::string lower = to_lower(name);
+    std::ranges::replace(lower, '_', '-');
+    if (std::ranges::find(kReservedFields, lower) != kReservedFields.end()) {
+        const Reader::Scope scope(reader, "client_subject_header");
+        reader.fail(position_of(node, "client_subject_header"),
+                    "'" + name + "' has a meaning of its own in requests",
+                    "take a name that nothing else uses, such as X-Client-Subject");
+    }
+}
+
 /// What the keys of one listener say together.
 void check_listener_tls(Reader& reader, const Node& item, const Listener& listener) {
     const Node* const node = item.find("tls");
@@ -73,6 +94,7 @@ void check_listener_tls(Reader& reader, const Node& item, const Listener& listen
         reader.fail(key_position(*node, "client_auth"), "'client_auth' without 'client_ca'",
                     "name the file of the authorities that sign client certificates");
     }
+    check_subject_header(reader, *node, tls.client_subject_header);
     if (const Node* const hsts = node->find("hsts"); hsts != nullptr && tls.hsts) {
         check_hsts(reader, *hsts, *tls.hsts);
     }

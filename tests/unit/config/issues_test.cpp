@@ -205,6 +205,12 @@ INSTANTIATE_TEST_SUITE_P(
              "    min_version: \"1.3\"\n    max_version: \"1.2\"",
              "f:5:18: listeners[0].tls.min_version: newer than 'max_version', no version would be "
              "left\n"},
+        Case{
+            "SubjectInAFieldOfItsOwnMeaning",
+            "backends: []\nlisteners:\n- tls:\n    certificates: [{cert: c, key: k}]\n"
+            "    client_subject_header: Content_Length",
+            "f:5:28: listeners[0].tls.client_subject_header: 'Content_Length' has a meaning of its "
+            "own in requests, take a name that nothing else uses, such as X-Client-Subject\n"},
         Case{"PreloadForAWhile",
              "backends: []\nlisteners:\n- tls:\n    certificates: [{cert: c, key: k}]\n"
              "    hsts: {preload: true}",

@@ -80,14 +80,10 @@ bool poses_as_ours(std::string_view name) {
 /// Whether only we may say what `name` says of a client's certificate, be it only to a backend that
 /// turns `-` into `_`.
 bool speaks_of_certificate(std::string_view name, const RequestEdits& edits) {
-    const auto same = [](char a, char b) {
-        return ascii_lower(a == '_' ? '-' : a) == ascii_lower(b == '_' ? '-' : b);
-    };
     // The connection's own field need not be among those of the plan: it may be of another one.
-    return (!edits.subject_field.empty() && std::ranges::equal(name, edits.subject_field, same)) ||
-           std::ranges::any_of(edits.certificate_fields, [&](const std::string& field) {
-               return std::ranges::equal(name, field, same);
-           });
+    return (!edits.subject_field.empty() && reads_as(name, edits.subject_field)) ||
+           std::ranges::any_of(edits.certificate_fields,
+                               [&](const std::string& field) { return reads_as(name, field); });
 }
 
 /// Framing and routing are decided before Connection is looked at; naming these there must not make
@@ -148,6 +144,12 @@ void append_forwarded(const RequestHead& head, const Target& target, const Reque
 }
 
 }  // namespace
+
+bool reads_as(std::string_view name, std::string_view field) {
+    return std::ranges::equal(name, field, [](char a, char b) {
+        return ascii_lower(a == '_' ? '-' : a) == ascii_lower(b == '_' ? '-' : b);
+    });
+}
 
 ConnectionOptions::ConnectionOptions(std::span<const Field> fields) : fields_(fields) {
     for (const Field& field : fields) {

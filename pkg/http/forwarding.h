@@ -41,6 +41,10 @@ struct ClientIdentity {
 ClientIdentity identify_client(const IpAddress& peer, std::span<const Cidr> trusted,
                                std::span<const Field> fields);
 
+/// Whether a backend may take `name` for `field`: any case, and `_` for `-` (CGI, WSGI and their
+/// kin).
+bool reads_as(std::string_view name, std::string_view field);
+
 /// Everything the request head needs besides what the client sent.
 struct RequestEdits {
     const ClientIdentity& client;

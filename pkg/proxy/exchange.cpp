@@ -175,6 +175,7 @@ Exchange::Step Exchange::route() {
     if (request_.compared) {
         plan->side_cells->begun.add();
     }
+    to_backend_.hold_back(plan->plan->certificate_fields);
     if (settings.limits.body_bytes.bytes != 0 &&
         request_.framing.length > settings.limits.body_bytes.bytes) {
         return refuse({metrics::RequestRejection::TooLarge, http::Reason::BodyTooLarge});

@@ -1,5 +1,7 @@
 #include "proxy/pump.h"
 
+#include "http/forwarding.h"
+
 #include <algorithm>
 #include <array>
 #include <cassert>
@@ -73,6 +75,7 @@ void Pump::start(const http::BodyFraming& framing, std::size_t head_size, bool c
     chunked_out_ = chunked_out;
     end_framed_ = body_.complete();
     replayable_ = true;
+    held_back_ = {};
 }
 
 Pump::Status Pump::run(End source, End sink) {
@@ -220,8 +223,26 @@ void Pump::frame(std::string_view body) {
         end_framed_ = true;
         if (chunked_out_) {
             out_.append_tail("0\r\n");
-            out_.append_tail(body_.trailers());
+            append_trailers();
             out_.append_tail("\r\n");
+        }
+    }
+}
+
+void Pump::append_trailers() {
+    std::string_view rest = body_.trailers();
+    if (held_back_.empty()) {
+        out_.append_tail(rest);
+        return;
+    }
+    while (!rest.empty()) {
+        const std::string_view line = rest.substr(0, rest.find('\n') + 1);
+        rest.remove_prefix(line.size());
+        const std::string_view name = line.substr(0, line.find(':'));
+        if (std::ranges::none_of(held_back_, [name](const std::string& field) {
+                return http::reads_as(name, field);
+            })) {
+            out_.append_tail(line);
         }
     }
 }

@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 
 namespace rproxy::proxy {
@@ -94,6 +96,8 @@ public:
     void drop_message();
     /// Body bytes above this end in TooLarge; 0: no limit.
     void set_limit(std::uint64_t limit) { limit_ = limit; }
+    /// Fields that are not passed on in trailers; must live until the next start().
+    void hold_back(std::span<const std::string> trailers) { held_back_ = trailers; }
     /// For the next exchange: empty, memory above `keep` given back.
     void reset(std::size_t keep);
     /// Bytes read from the source over all reads.
@@ -111,6 +115,7 @@ private:
     bool wants_more_room() const;
     void wait_in_own_buffer();
     void give_back();
+    void append_trailers();
 
     const bool keeps_body_;
     LargeBuffers* const large_;
@@ -122,6 +127,7 @@ private:
     std::size_t head_size_{0};
     std::size_t decoded_end_{0};
     std::size_t raw_begin_{0};
+    std::span<const std::string> held_back_;
     std::uint64_t limit_{0};
     std::uint64_t bytes_read_{0};
     bool chunked_out_{false};

@@ -202,6 +202,12 @@ TEST(TlsClients, ProveWhoTheyAreWhereAsked) {
     ASSERT_TRUE(plain.exchange(get("/", forged)));
     EXPECT_EQ(last().head.find("root"), std::string::npos) << "forged on another listener";
 
+    ASSERT_TRUE(plain.exchange(
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+        "Checksum: 1\r\nx_client-subject: CN=root\r\n\r\n"));
+    EXPECT_NE(last().raw.find("Checksum: 1"), std::string::npos);
+    EXPECT_EQ(last().raw.find("root"), std::string::npos) << "forged in a trailer";
+
     TlsClient unproven(strict.port("https"));
     EXPECT_FALSE(unproven.exchange(get("/")));
     EXPECT_EQ(unproven.problem(), "tlsv13 alert certificate required");

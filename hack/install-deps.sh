@@ -16,6 +16,7 @@ build_packages=(
     libboost1.81-dev libyaml-cpp-dev prometheus-cpp-dev libcpp-httplib-dev libspdlog-dev libssl-dev
     zlib1g-dev
     nlohmann-json3-dev libgtest-dev libgmock-dev
+    esbuild:esbuild   # makes the console smaller
     python3   # configuring looks for it: some tests are scripts
 )
 test_packages=(git:git curl:curl procps python3 python3-yaml python3-jsonschema openssl

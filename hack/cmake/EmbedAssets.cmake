@@ -1,5 +1,5 @@
-# Puts files into the binary, with nothing but CMake. Included, it defines rproxy_embed_assets();
-# run with -P, it is the build step which that function declares.
+# Puts files into the binary, scripts and style sheets minified where there is esbuild. Included, it
+# defines rproxy_embed_assets(); run with -P, it is the build step which that function declares.
 
 # rproxy_embed_assets(VARIABLE FOLDER dir FILES f…)
 #
@@ -11,6 +11,12 @@ function(rproxy_embed_assets variable)
     if(ARG_UNPARSED_ARGUMENTS OR NOT ARG_FOLDER OR NOT ARG_FILES)
         message(FATAL_ERROR "rproxy_embed_assets: needs VARIABLE, FOLDER and FILES")
     endif()
+    find_program(RPROXY_ESBUILD esbuild DOC "Minifies the console; without it, it is larger")
+    set(esbuild ${RPROXY_ESBUILD})
+    if(NOT esbuild)
+        message(STATUS "esbuild not found: the console is embedded as it is written")
+        set(esbuild "")
+    endif()
     set(output ${CMAKE_CURRENT_BINARY_DIR}/console_assets.cpp)
     list(TRANSFORM ARG_FILES PREPEND ${ARG_FOLDER}/ OUTPUT_VARIABLE depends)
     # A list would be split into several arguments of the command.
@@ -18,7 +24,7 @@ function(rproxy_embed_assets variable)
     add_custom_command(
         OUTPUT ${output}
         COMMAND ${CMAKE_COMMAND} -DOUTPUT=${output} -DFOLDER=${ARG_FOLDER} "-DFILES=${files}"
-                -P ${CMAKE_CURRENT_FUNCTION_LIST_FILE}
+                -DESBUILD=${esbuild} -P ${CMAKE_CURRENT_FUNCTION_LIST_FILE}
         DEPENDS ${depends} ${CMAKE_CURRENT_FUNCTION_LIST_FILE}
         COMMENT "Embedding the console"
         VERBATIM)
@@ -48,22 +54,17 @@ function(rproxy_content_type variable file)
     set(${variable} "${type}; charset=utf-8" PARENT_SCOPE)
 endfunction()
 
-# Writes `file` to `output` without the indentation and the whole-line comments of scripts and style
-# sheets, about a fifth of them. Lines stay, so a line number in the browser is the one in the source.
-# So no script may hold a text of several lines, nor begin a line with the operator `*`, and a comment
-# of a style sheet is one line.
-function(rproxy_squeeze file output)
-    file(READ ${file} text)
-    set(comment_js "//|/\\*|\\*")
-    set(comment_css "/\\*")
-    if(file MATCHES "\\.(js|css)$")
-        set(comment ${comment_${CMAKE_MATCH_1}})
-        string(PREPEND text "\n")
-        string(REGEX REPLACE "\n[ \t]+" "\n" text "${text}")
-        string(REGEX REPLACE "\n(${comment})[^\n]*" "\n" text "${text}")
-        string(SUBSTRING "${text}" 1 -1 text)
+# Writes `file` to `output`, minified if it is a script or a style sheet and ESBUILD is not empty.
+function(rproxy_minify file output)
+    if(NOT ESBUILD OR NOT file MATCHES "\\.(js|css)$")
+        configure_file(${file} ${output} COPYONLY)
+        return()
     endif()
-    file(WRITE ${output} "${text}")
+    execute_process(COMMAND ${ESBUILD} --minify --log-level=warning ${file} --outfile=${output}
+                    RESULT_VARIABLE status ERROR_VARIABLE errors)
+    if(NOT status EQUAL 0)
+        message(FATAL_ERROR "EmbedAssets: esbuild could not minify ${file}: ${errors}")
+    endif()
 endfunction()
 
 function(rproxy_generate_assets)
@@ -72,7 +73,7 @@ function(rproxy_generate_assets)
     foreach(file ${files})
         set(plain ${OUTPUT}.${file})
         set(packed ${plain}.gz)
-        rproxy_squeeze(${FOLDER}/${file} ${plain})
+        rproxy_minify(${FOLDER}/${file} ${plain})
         # A fixed time, so that the same files always give the same binary.
         file(ARCHIVE_CREATE OUTPUT ${packed} PATHS ${plain} FORMAT raw COMPRESSION GZip
              COMPRESSION_LEVEL 9 MTIME "1970-01-01 00:00:00 UTC")

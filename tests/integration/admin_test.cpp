@@ -16,8 +16,9 @@ using Json = nlohmann::json;
 RawClient::Response ask(const ProxyUnderTest& proxy, const std::string& method,
                         const std::string& target, const std::string& fields = {}) {
     RawClient client(proxy.admin_port());
-    const auto response = client.exchange(method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" +
-                                          "Connection: close\r\n" + fields + "\r\n");
+    const auto response =
+        client.exchange(method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n" +
+                        "Connection: close\r\n" + fields + "\r\n");
     return response.value_or(RawClient::Response{});
 }
 
@@ -80,9 +81,9 @@ TEST_F(Admin, TakesNoChangeFromAnotherSitesPage) {
                                                "Connection: close\r\n\r\n");
         ASSERT_TRUE(response);
         EXPECT_EQ(response->status, 403) << target;
-        EXPECT_EQ(ask(proxy_, "POST", target, "Authorization: Bearer guess\r\nOrigin: null\r\n")
-                      .status,
-                  403);
+        EXPECT_EQ(
+            ask(proxy_, "POST", target, "Authorization: Bearer guess\r\nOrigin: null\r\n").status,
+            403);
     }
     EXPECT_EQ(proxy_.admin().json("/api/v1/log")["level"], "error");
     EXPECT_FALSE(proxy_.admin().json("/api/v1/status")["draining"]);

@@ -104,14 +104,14 @@ TEST_F(Explain, TellsTheChancesWhereChanceDecides) {
 }
 
 TEST_F(Explain, TellsWhichRouteMatchesAndWhyTheOthersDoNot) {
-    const auto proxy = ProxyUnderTest::with_yaml(
-        "pools:\n  web: {backends: [\"" + backends_[0].address() + "\"]}\n  api: {backends: [\"" +
-        backends_[1].address() +
-        "\"]}\nroutes:\n"
-        "  - {path: /, pool: web}\n"
-        "  - {path: /api, pool: api}\n"
-        "  - {host: other.example, path: /, pool: web}\n"
-        "  - {path: /admin, pool: web}\n");
+    const auto proxy =
+        ProxyUnderTest::with_yaml("pools:\n  web: {backends: [\"" + backends_[0].address() +
+                                  "\"]}\n  api: {backends: [\"" + backends_[1].address() +
+                                  "\"]}\nroutes:\n"
+                                  "  - {path: /, pool: web}\n"
+                                  "  - {path: /api, pool: api}\n"
+                                  "  - {host: other.example, path: /, pool: web}\n"
+                                  "  - {path: /admin, pool: web}\n");
     const Json told = explain(proxy, "path=/public/../api/x&host=example.com");
     EXPECT_EQ(told["pool"], "api");
     EXPECT_EQ(told["request"]["routed_path"], "/api/x");
@@ -127,9 +127,9 @@ TEST_F(Explain, TellsWhichRouteMatchesAndWhyTheOthersDoNot) {
 }
 
 TEST_F(Explain, SaysThatNoRouteMatches) {
-    const auto proxy = ProxyUnderTest::with_yaml("pools:\n  web: {backends: [\"" +
-                                                 backends_[0].address() +
-                                                 "\"]}\nroutes: [{path: /app, pool: web}]\n");
+    const auto proxy =
+        ProxyUnderTest::with_yaml("pools:\n  web: {backends: [\"" + backends_[0].address() +
+                                  "\"]}\nroutes: [{path: /app, pool: web}]\n");
     const Json told = explain(proxy, "path=/other");
     EXPECT_EQ(told["answer"]["status"], 404);
     EXPECT_EQ(told["answer"]["reason"], "no_route");
@@ -279,7 +279,8 @@ TEST_F(Explain, RefusesWhatItCannotAsk) {
 
 TEST_F(Explain, IsReadableAsText) {
     const auto proxy = ProxyUnderTest::with_yaml(yaml("method: least_connections\n"));
-    const auto text = proxy.admin().get("/api/v1/explain?format=text&path=/a&client=192.0.2.1").body;
+    const auto text =
+        proxy.admin().get("/api/v1/explain?format=text&path=/a&client=192.0.2.1").body;
     EXPECT_NE(text.find("GET /a from 192.0.2.1, generation 1\n"), std::string::npos) << text;
     EXPECT_NE(text.find("pool default: least_connections\n"), std::string::npos) << text;
     EXPECT_NE(text.find("BACKEND"), std::string::npos) << text;

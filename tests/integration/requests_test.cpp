@@ -95,9 +95,9 @@ TEST(Requests, ThatWereRetriedTellOfEveryAttempt) {
 TEST(Requests, TellWhichTimerFired) {
     FakeBackend web;
     web.otherwise(stall_before_head());
-    const auto proxy = ProxyUnderTest::with_yaml(
-        "pools:\n  web: {backends: [\"" + web.address() +
-        "\"], timeouts: {response: 50ms}, retry: {limit: 0}}\n");
+    const auto proxy =
+        ProxyUnderTest::with_yaml("pools:\n  web: {backends: [\"" + web.address() +
+                                  "\"], timeouts: {response: 50ms}, retry: {limit: 0}}\n");
     EXPECT_EQ(proxy.get().status, 504);
     const Json records = await_records(proxy, 1);
     ASSERT_EQ(records.size(), 1U);

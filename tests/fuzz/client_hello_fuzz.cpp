@@ -4,6 +4,7 @@
 #include "support/temp_dir.h"
 
 #include <chrono>
+#include <csignal>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
@@ -64,11 +65,31 @@ private:
     std::thread thread_;
 };
 
+/// libFuzzer's alarm would interrupt a connect.
+class WithoutAlarm {
+public:
+    WithoutAlarm() {
+        sigset_t alarm;
+        sigemptyset(&alarm);
+        sigaddset(&alarm, SIGALRM);
+        ::pthread_sigmask(SIG_BLOCK, &alarm, &before_);
+    }
+    ~WithoutAlarm() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    WithoutAlarm(const WithoutAlarm&) = delete;
+    WithoutAlarm& operator=(const WithoutAlarm&) = delete;
+    WithoutAlarm(WithoutAlarm&&) = delete;
+    WithoutAlarm& operator=(WithoutAlarm&&) = delete;
+
+private:
+    sigset_t before_{};
+};
+
 }  // namespace
 
 /// Whatever a client says first, the proxy ends the connection by itself once nothing more comes,
 /// and goes on serving: the next input connects again.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+    const WithoutAlarm without_alarm;
     static const Proxy proxy;
     const auto socket = test::Socket::connect_tcp("127.0.0.1", proxy.port());
     socket.send({reinterpret_cast<const char*>(bytes), size});

@@ -130,7 +130,11 @@ bool Socket::send(std::string_view bytes) const {
 
 Socket::Got Socket::receive(std::string& out, std::chrono::milliseconds timeout) const {
     pollfd ready{.fd = fd_, .events = POLLIN, .revents = 0};
-    if (::poll(&ready, 1, static_cast<int>(timeout.count())) <= 0) {
+    int count = 0;
+    do {  // a signal, such as libFuzzer's alarm, is no end of patience
+        count = ::poll(&ready, 1, static_cast<int>(timeout.count()));
+    } while (count < 0 && errno == EINTR);
+    if (count <= 0) {
         return Got::Timeout;
     }
     std::array<char, 65536> part{};

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <ctime>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <thread>
@@ -23,21 +24,25 @@ CertificatePair named(const std::string& name, CertificateRequest request = {}) 
     return authority().issue(request);
 }
 
-/// A proxy with one pair of files, and what its clients see of them.
+/// A pair of files that are swapped together, as kubelet swaps those of a Secret.
 struct Stage {
-    explicit Stage(const CertificatePair& pair = named("old"))
-        : cert(dir.write("tls.crt", pair.cert)), key(dir.write("tls.key", pair.key)) {}
+    explicit Stage(const CertificatePair& pair = named("old")) { write(pair); }
 
     std::string yaml() const { return https(Certificates::entry(cert, key)) + to(backend); }
-    void write(const CertificatePair& pair) const {
-        dir.write("tls.crt", pair.cert);
-        dir.write("tls.key", pair.key);
+    void write(const CertificatePair& pair) {
+        const std::string version = "..version_" + std::to_string(++versions);
+        std::filesystem::create_directory(dir / version);
+        write_file(dir / (version + "/tls.crt"), pair.cert);
+        write_file(dir / (version + "/tls.key"), pair.key);
+        std::filesystem::create_symlink(version, dir / "..data_tmp");
+        std::filesystem::rename(dir / "..data_tmp", dir / "..data");
     }
 
     FakeBackend backend;
     TempDir dir;
-    std::string cert;
-    std::string key;
+    int versions{0};
+    std::string cert{dir / "..data/tls.crt"};
+    std::string key{dir / "..data/tls.key"};
 };
 
 std::string shown(const RunningProxy& proxy) {
@@ -45,7 +50,7 @@ std::string shown(const RunningProxy& proxy) {
 }
 
 TEST(TlsFiles, AreAppliedWithoutTouchingConnections) {
-    const Stage stage;
+    Stage stage;
     const auto proxy = ProxyUnderTest::with_yaml(stage.yaml());
     TlsClient client(proxy.port("https"));
     ASSERT_TRUE(client.exchange(get("/")));
@@ -95,7 +100,7 @@ std::vector<Wrong> wrong_pairs() {
 }
 
 TEST(TlsFiles, ThatAreWrongAreRejectedWholeAndLoudly) {
-    const Stage stage;
+    Stage stage;
     const auto proxy = ProxyUnderTest::with_yaml(stage.yaml());
     double rejections = 0;
     for (const auto& each : wrong_pairs()) {
@@ -119,7 +124,7 @@ TEST(TlsFiles, ThatAreWrongAreRejectedWholeAndLoudly) {
 }
 
 TEST(TlsFiles, ThatAreMissingAreWaitedFor) {
-    const Stage stage;
+    Stage stage;
     auto proxy = ProxyUnderTest::with_yaml(stage.yaml());
     const auto late_cert = stage.dir / "late.crt";
     const auto late_key = stage.dir / "late.key";
@@ -132,8 +137,7 @@ TEST(TlsFiles, ThatAreMissingAreWaitedFor) {
 }
 
 TEST(TlsFiles, OutOfDateStillServeAStart) {
-    const Stage stage(
-        named("late", {.begins = std::chrono::hours{-48}, .ends = std::chrono::hours{-1}}));
+    Stage stage(named("late", {.begins = std::chrono::hours{-48}, .ends = std::chrono::hours{-1}}));
     auto proxy = ProxyUnderTest::with_yaml(stage.yaml());
     EXPECT_EQ(shown(proxy), "CN=late") << "nothing better is there";
     proxy.reload(RunningProxy::complete(stage.yaml() + "slow_start: 1s\n"));
@@ -144,7 +148,7 @@ TEST(TlsFiles, OutOfDateStillServeAStart) {
 }
 
 TEST(TlsFiles, AreSwappedUnderLoadWithoutAFailedRequest) {
-    const Stage stage;
+    Stage stage;
     const auto proxy = ProxyUnderTest::with_yaml(stage.yaml());
     std::atomic<bool> stop{false};
     std::atomic<int> failed{0};
@@ -175,7 +179,7 @@ TEST(TlsFiles, AreSwappedUnderLoadWithoutAFailedRequest) {
 }
 
 TEST(TlsFiles, NoKeyIsShownByTheAdminPort) {
-    const Stage stage;
+    Stage stage;
     const auto proxy = ProxyUnderTest::with_yaml(stage.yaml());
     const std::string secret = read_file(stage.key).substr(40, 60);
     for (const std::string path :

@@ -78,7 +78,7 @@ void AdminServer::Server::drain(const httplib::Request& request, httplib::Respon
 }
 
 void AdminServer::Server::set_log_level(const httplib::Request& request,
-                                        httplib::Response& response) {
+                                        httplib::Response& response) const {
     if (!may_change(request, response)) {
         return;
     }

@@ -41,7 +41,7 @@ struct AdminServer::Server {
     void answer_explain(const httplib::Request& request, httplib::Response& response);
     void answer_log(httplib::Response& response) const;
     void drain(const httplib::Request& request, httplib::Response& response);
-    void set_log_level(const httplib::Request& request, httplib::Response& response);
+    void set_log_level(const httplib::Request& request, httplib::Response& response) const;
     void check_config(const httplib::Request& request, httplib::Response& response);
     void write_config(const httplib::Request& request, httplib::Response& response);
     bool writable() const;

@@ -30,6 +30,7 @@ public:
             "drawn wins",
             "chance, then score", standings_by_load()};
         std::vector<double> costs;
+        costs.reserve(explanation.ranked.size());
         for (const Standing& standing : explanation.ranked) {
             costs.push_back(*standing.score);
         }

@@ -145,9 +145,11 @@ TEST(LeastConnections, MendsWhatChangedUnnoticed) {
 void hammer(Method method, std::size_t size) {
     TestPool pool(size);
     const auto policy = pool.build(method);
+    constexpr std::uint64_t kWorkers = 4;
     std::vector<std::thread> workers;
+    workers.reserve(kWorkers);
     std::atomic<int> failures{0};
-    for (std::uint64_t worker = 0; worker < 4; ++worker) {
+    for (std::uint64_t worker = 0; worker < kWorkers; ++worker) {
         workers.emplace_back([&, worker] {
             XoshiroRng rng(worker);
             const Excluded nobody;

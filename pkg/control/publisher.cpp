@@ -573,23 +573,30 @@ void Publisher::look_up_again(const backends::BackendKey& key) {
     }
 }
 
-void Publisher::look_up_failed(const std::string& host, const BackendNames::LookUp& look_up,
-                               bool first) {
+std::set<std::string> Publisher::count_look_up_failure(const std::string& host) {
     std::set<backends::Backend*> counted;
     std::set<std::string> pools;
-    for (const auto& plan : {running_.plan, trial_plan()}) {
-        for (std::size_t i = 0; plan && i < plan->pools.size(); ++i) {
-            const auto& pool = plan->pools[i];
-            for (const auto* const backends : {&pool.backends, &pool.unresolved}) {
-                for (const auto& backend : *backends) {
-                    if (backend.host == host && counted.insert(backend.backend.get()).second) {
-                        backend.backend->look_up_failures.add();
-                        pools.insert(pool.config.name);
-                    }
-                }
+    const auto count = [&](const runtime::PoolPlan& pool,
+                           const std::vector<runtime::BackendPlan>& backends) {
+        for (const auto& backend : backends) {
+            if (backend.host == host && counted.insert(backend.backend.get()).second) {
+                backend.backend->look_up_failures.add();
+                pools.insert(pool.config.name);
             }
         }
+    };
+    for (const auto& plan : {running_.plan, trial_plan()}) {
+        for (std::size_t i = 0; plan && i < plan->pools.size(); ++i) {
+            count(plan->pools[i], plan->pools[i].backends);
+            count(plan->pools[i], plan->pools[i].unresolved);
+        }
     }
+    return pools;
+}
+
+void Publisher::look_up_failed(const std::string& host, const BackendNames::LookUp& look_up,
+                               bool first) {
+    const auto pools = count_look_up_failure(host);
     if (!first) {
         return;
     }

@@ -149,6 +149,8 @@ private:
     void note_pool_health(const runtime::PoolPlan& pool, const runtime::PoolPolicy& policy);
     void watch_names();
     void look_up_again(const backends::BackendKey& key);
+    /// Counts it against every backend of that name; the pools that have one.
+    std::set<std::string> count_look_up_failure(const std::string& host);
     void look_up_failed(const std::string& host, const BackendNames::LookUp& look_up, bool first);
     void look_up_recovered(const std::string& host, const BackendNames::LookUp& look_up);
     void on_transition(const backends::BackendKey& key, const backends::Transition& transition);

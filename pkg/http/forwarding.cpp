@@ -214,6 +214,25 @@ ClientIdentity identify_client(const IpAddress& peer, std::span<const Cidr> trus
     return client;
 }
 
+namespace {
+
+/// Whether a client's field goes to the backend as it came.
+bool passes_in_request(const Field& field, const ConnectionOptions& options,
+                       const RequestEdits& edits) {
+    if (is_hop_by_hop(field.id) || is_rewritten_in_requests(field.id)) {
+        return false;
+    }
+    if (field.id == FieldId::Forwarded && !edits.client.peer_trusted) {
+        return false;  // RFC 7239 says the same as X-Forwarded-*, so it is believed as little
+    }
+    const bool settings = field.name.size() == kHttp2Settings.size() &&
+                          equals_ignoring_case(field.name, kHttp2Settings);
+    return !settings && !poses_as_ours(field.name) && !speaks_of_certificate(field.name, edits) &&
+           (!options.names(field.name) || is_protected(field.id));
+}
+
+}  // namespace
+
 void write_request_head(const RequestHead& head, const Target& target, const BodyFraming& framing,
                         const RequestEdits& edits, Buffer& out) {
     out.append(head.method_text);
@@ -233,19 +252,9 @@ void write_request_head(const RequestHead& head, const Target& target, const Bod
     }
     const ConnectionOptions options(head.fields);
     for (const Field& field : head.fields) {
-        if (is_hop_by_hop(field.id) || is_rewritten_in_requests(field.id)) {
-            continue;
+        if (passes_in_request(field, options, edits)) {
+            append_field(out, field.name, field.value);
         }
-        if (field.id == FieldId::Forwarded && !edits.client.peer_trusted) {
-            continue;  // RFC 7239 says the same as X-Forwarded-*, so it is believed as little
-        }
-        const bool settings = field.name.size() == kHttp2Settings.size() &&
-                              equals_ignoring_case(field.name, kHttp2Settings);
-        if (settings || poses_as_ours(field.name) || speaks_of_certificate(field.name, edits) ||
-            (options.names(field.name) && !is_protected(field.id))) {
-            continue;
-        }
-        append_field(out, field.name, field.value);
     }
     append_forwarded(head, target, edits, out);
     if (!edits.subject.empty()) {
@@ -286,6 +295,15 @@ void append_location(std::string_view location, const ResponseEdits& edits, Buff
     append_field(out, "Location", location);
 }
 
+/// Whether a backend's field goes to the client, as it came or rewritten.
+bool passes_in_response(const Field& field, const ConnectionOptions& options,
+                        const ResponseEdits& edits) {
+    const bool identity = field.id == FieldId::Server || field.id == FieldId::XPoweredBy;
+    return !is_hop_by_hop(field.id) && field.id != FieldId::XRproxyReason &&
+           !(identity && edits.hide_identity) && !options.names(field.name) &&
+           (edits.hsts.empty() || !equals_ignoring_case(field.name, kHsts));
+}
+
 }  // namespace
 
 void write_response_head(const ResponseHead& head, const BodyFraming& framing,
@@ -302,21 +320,11 @@ void write_response_head(const ResponseHead& head, const BodyFraming& framing,
                                          head.status >= 200 && head.status != 204;
         if (length_without_body) {
             append_field(out, field.name, field.value);  // HEAD and 304 say what GET would send
-            continue;
-        }
-        const bool identity = field.id == FieldId::Server || field.id == FieldId::XPoweredBy;
-        if (is_hop_by_hop(field.id) || field.id == FieldId::XRproxyReason ||
-            (identity && edits.hide_identity) || options.names(field.name)) {
-            continue;
-        }
-        if (!edits.hsts.empty() && equals_ignoring_case(field.name, kHsts)) {
-            continue;
-        }
-        if (field.id == FieldId::Location) {
+        } else if (field.id == FieldId::Location && passes_in_response(field, options, edits)) {
             append_location(field.value, edits, out);
-            continue;
+        } else if (passes_in_response(field, options, edits)) {
+            append_field(out, field.name, field.value);
         }
-        append_field(out, field.name, field.value);
     }
     if (!edits.hsts.empty()) {
         append_field(out, kHsts, edits.hsts);

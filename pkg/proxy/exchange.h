@@ -97,7 +97,7 @@ private:
     // exchange_end.cpp
     Step finish(http::Reason reason);
     void count_request(const Ending& ending);
-    void count_for_rollout(const Ending& ending);
+    void count_for_rollout(const Ending& ending) const;
     void log_request(const Ending& ending);
     void record_flight(const Ending& ending);
     Step next_after_finish(bool keep);

@@ -101,7 +101,7 @@ Exchange::Step Exchange::wait_in_queue(WorkerPool& pool) {
     waiter_ = {.session = session_,
                .since = proxy_.loop().now(),
                .pool = &pool,
-               .choosy = tries_.excluded.size() != 0};
+               .choosy = !tries_.excluded.empty()};
     pool.queue->push(waiter_);
     stage_ = Stage::Queued;
     proxy_.loop().arm(backend_timer_, waiter_.since + queue.timeout);

@@ -97,7 +97,7 @@ void Exchange::count_request(const Ending& ending) {
 }
 
 /// What this request says of the configuration that it ran on; nothing, if its client spoilt it.
-void Exchange::count_for_rollout(const Ending& ending) {
+void Exchange::count_for_rollout(const Ending& ending) const {
     if (ending.reason != http::Reason::None && blame(ending.reason) == Blame::Nobody) {
         return;
     }

@@ -223,7 +223,7 @@ void Proxy::reconcile_listeners(const runtime::Plan& plan, std::vector<Socket> a
 }
 
 void Proxy::set_policy(std::uint64_t revision, std::size_t pool,
-                       std::shared_ptr<const runtime::PoolPolicy> policy) {
+                       const std::shared_ptr<const runtime::PoolPolicy>& policy) {
     for (auto* const plan : {&plan_, &candidate_}) {
         if (!*plan || (*plan)->plan->revision != revision || pool >= (*plan)->pools.size()) {
             continue;

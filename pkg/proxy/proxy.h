@@ -89,7 +89,7 @@ public:
     void set_share(const RolloutCells* cells, double share);
     /// A new choice for one pool of the plan with this revision, if it is still in use.
     void set_policy(std::uint64_t revision, std::size_t pool,
-                    std::shared_ptr<const runtime::PoolPolicy> policy);
+                    const std::shared_ptr<const runtime::PoolPolicy>& policy);
     /// From now on answers say `Connection: close` and idle connections end after their next
     /// answer.
     void begin_drain() { draining_ = true; }

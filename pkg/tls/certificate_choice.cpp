@@ -14,29 +14,31 @@ std::string_view parent(std::string_view name) {
     return dot == std::string_view::npos || dot == 0 ? std::string_view{} : name.substr(dot);
 }
 
+/// Adds a candidate to a set that has none of its kind.
+void add(CertificateChoice::Set& set, std::span<const CertificateChoice::Candidate> candidates,
+         std::size_t index) {
+    const bool has_kind = std::ranges::any_of(
+        set, [&](std::size_t other) { return candidates[other].kind == candidates[index].kind; });
+    if (!has_kind) {
+        set.push_back(index);
+    }
+}
+
 }  // namespace
 
 CertificateChoice::CertificateChoice(std::span<const Candidate> candidates) {
-    const auto add = [&](Set& set, std::size_t index) {
-        const bool has_kind = std::ranges::any_of(set, [&](std::size_t other) {
-            return candidates[other].kind == candidates[index].kind;
-        });
-        if (!has_kind) {
-            set.push_back(index);
-        }
-    };
     Names exact;
     Names wildcard;
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         for (const std::string& name : candidates[i].names) {
             const bool any = name.starts_with("*.");
-            add(any ? wildcard[name.substr(1)] : exact[name], i);
+            add(any ? wildcard[name.substr(1)] : exact[name], candidates, i);
         }
     }
     for (auto& [name, set] : exact) {
         if (const auto covering = wildcard.find(parent(name)); covering != wildcard.end()) {
             for (const std::size_t index : covering->second) {
-                add(set, index);
+                add(set, candidates, index);
             }
         }
     }
@@ -45,7 +47,7 @@ CertificateChoice::CertificateChoice(std::span<const Candidate> candidates) {
         const std::string& name = candidates.front().names.front();
         const bool any = name.starts_with("*.");
         for (const std::size_t index : any ? wildcard[name.substr(1)] : exact[name]) {
-            add(fallback, index);
+            add(fallback, candidates, index);
         }
     }
     sets_.push_back(std::move(fallback));

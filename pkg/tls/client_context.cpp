@@ -63,8 +63,7 @@ ClientContext::~ClientContext() = default;
 std::expected<std::shared_ptr<const ClientContext>, SettingProblem> ClientContext::make(
     const config::BackendTls& config, std::optional<std::string_view> ca,
     std::optional<Certificate> certificate, std::string identity, std::string trust) {
-    const std::shared_ptr<ClientContext> made(
-        new ClientContext(std::move(identity), std::move(trust)));
+    std::shared_ptr<ClientContext> made(new ClientContext(std::move(identity), std::move(trust)));
     made->server_name_ = config.server_name;
     made->verify_ = config.verify;
     made->parts_ = std::make_unique<Parts>();

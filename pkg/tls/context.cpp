@@ -27,6 +27,7 @@ std::vector<std::string> known_ciphers() {
     SSL_CTX_set_cipher_list(context.get(), "ALL:@SECLEVEL=0");
     std::vector<std::string> names;
     const auto* const all = SSL_CTX_get_ciphers(context.get());
+    names.reserve(static_cast<std::size_t>(sk_SSL_CIPHER_num(all)));
     for (int i = 0; i < sk_SSL_CIPHER_num(all); ++i) {
         names.emplace_back(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(all, i)));
     }

@@ -197,7 +197,7 @@ std::expected<void, SettingProblem> set_rules(SSL_CTX& context, const config::Li
 std::expected<std::shared_ptr<const ServerContext>, SettingProblem> ServerContext::make(
     const config::ListenerTls& config, std::vector<Certificate> certificates,
     std::optional<std::string_view> client_ca, std::string identity) {
-    const std::shared_ptr<ServerContext> made(new ServerContext(std::move(identity)));
+    std::shared_ptr<ServerContext> made(new ServerContext(std::move(identity)));
     made->parts_ = std::make_unique<Parts>(CertificateChoice(candidates(certificates)));
     Parts& parts = *made->parts_;
     for (std::size_t i = 0; i < certificates.size(); ++i) {

@@ -270,43 +270,44 @@ bool Session::encrypt(std::span<const char> bytes) {
     return true;
 }
 
+/// Takes the next record's bytes off the front of `pieces`, of whose first one `skip` bytes are
+/// gone: where they are if they lie in one piece, else copied together.
+std::span<const char> Session::take_record(std::span<const iovec>& pieces, std::size_t& skip) {
+    auto& plain = io_.plain();
+    const std::size_t limit = record_size_.limit();
+    std::size_t filled = 0;
+    while (!pieces.empty() && filled < limit) {
+        const auto& from = pieces.front();
+        if (skip >= from.iov_len) {
+            skip -= from.iov_len;
+            pieces = pieces.subspan(1);
+            continue;
+        }
+        const std::span<const char> rest(static_cast<const char*>(from.iov_base) + skip,
+                                         from.iov_len - skip);
+        const std::size_t take = std::min(rest.size(), limit - filled);
+        const bool alone = filled == 0 && (take == limit || pieces.size() == 1);
+        if (alone) {
+            skip += take;
+            return rest.first(take);
+        }
+        if (filled != 0 && limit == RecordSize::kLargest && rest.size() > kCopyUpTo &&
+            filled + rest.size() > limit) {
+            break;  // as many records either way, and this one need not be copied
+        }
+        std::memcpy(plain.data() + filled, rest.data(), take);
+        filled += take;
+        skip += take;
+    }
+    return {plain.data(), filled};
+}
+
 /// Encrypts what follows the first `skip` bytes, until all is, the socket takes no more, or it
 /// fails. The number of bytes encrypted.
 std::size_t Session::encrypt_all(std::span<const iovec> pieces, std::size_t skip) {
-    auto& plain = io_.plain();
     std::size_t done = 0;
-    std::size_t piece = 0;
-    while (piece < pieces.size()) {
-        const std::size_t limit = record_size_.limit();
-        std::span<const char> record;
-        std::size_t filled = 0;
-        while (piece < pieces.size() && filled < limit) {
-            const auto& from = pieces[piece];
-            if (skip >= from.iov_len) {
-                skip -= from.iov_len;
-                ++piece;
-                continue;
-            }
-            const std::span<const char> rest(static_cast<const char*>(from.iov_base) + skip,
-                                             from.iov_len - skip);
-            const std::size_t take = std::min(rest.size(), limit - filled);
-            const bool alone = filled == 0 && (take == limit || piece + 1 == pieces.size());
-            if (alone) {
-                record = rest.first(take);  // where it is; no copy
-                skip += take;
-                break;
-            }
-            if (filled != 0 && limit == RecordSize::kLargest && rest.size() > kCopyUpTo &&
-                filled + rest.size() > limit) {
-                break;  // as many records either way, and this one need not be copied
-            }
-            std::memcpy(plain.data() + filled, rest.data(), take);
-            filled += take;
-            skip += take;
-        }
-        if (record.empty()) {
-            record = {plain.data(), filled};
-        }
+    while (!pieces.empty()) {
+        const auto record = take_record(pieces, skip);
         if (record.empty() || !encrypt(record)) {
             break;
         }

@@ -72,6 +72,7 @@ private:
     bool send_records();
     net::IoResult send_unsent();
     bool encrypt(std::span<const char> bytes);
+    std::span<const char> take_record(std::span<const iovec>& pieces, std::size_t& skip);
     std::size_t encrypt_all(std::span<const iovec> pieces, std::size_t skip);
 
     Io& io_;

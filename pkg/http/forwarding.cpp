@@ -318,11 +318,13 @@ void write_response_head(const ResponseHead& head, const BodyFraming& framing,
         const bool length_without_body = field.id == FieldId::ContentLength &&
                                          framing.kind == BodyFraming::Kind::None &&
                                          head.status >= 200 && head.status != 204;
-        if (length_without_body) {
-            append_field(out, field.name, field.value);  // HEAD and 304 say what GET would send
-        } else if (field.id == FieldId::Location && passes_in_response(field, options, edits)) {
+        // HEAD and 304 say what GET would send.
+        if (!length_without_body && !passes_in_response(field, options, edits)) {
+            continue;
+        }
+        if (field.id == FieldId::Location) {
             append_location(field.value, edits, out);
-        } else if (passes_in_response(field, options, edits)) {
+        } else {
             append_field(out, field.name, field.value);
         }
     }

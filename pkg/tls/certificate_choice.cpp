@@ -24,6 +24,13 @@ void add(CertificateChoice::Set& set, std::span<const CertificateChoice::Candida
     }
 }
 
+void add_all(CertificateChoice::Set& set, std::span<const CertificateChoice::Candidate> candidates,
+             const CertificateChoice::Set& indexes) {
+    for (const std::size_t index : indexes) {
+        add(set, candidates, index);
+    }
+}
+
 }  // namespace
 
 CertificateChoice::CertificateChoice(std::span<const Candidate> candidates) {
@@ -37,18 +44,14 @@ CertificateChoice::CertificateChoice(std::span<const Candidate> candidates) {
     }
     for (auto& [name, set] : exact) {
         if (const auto covering = wildcard.find(parent(name)); covering != wildcard.end()) {
-            for (const std::size_t index : covering->second) {
-                add(set, candidates, index);
-            }
+            add_all(set, candidates, covering->second);
         }
     }
     Set fallback{0};
     if (!candidates.empty() && !candidates.front().names.empty()) {
         const std::string& name = candidates.front().names.front();
         const bool any = name.starts_with("*.");
-        for (const std::size_t index : any ? wildcard[name.substr(1)] : exact[name]) {
-            add(fallback, candidates, index);
-        }
+        add_all(fallback, candidates, any ? wildcard[name.substr(1)] : exact[name]);
     }
     sets_.push_back(std::move(fallback));
     for (const auto& [name, set] : exact) {
